@@ -1,0 +1,57 @@
+"""Redaction by value: every text from outside passes through it before it reaches a log, a report or a status.
+
+By value, not by the name of a key: a server quotes what it was sent, and a driver's message holds the connection's
+arguments. Each secret is also searched in the forms in which programs repeat it: JSON, SQL, shell, URL, Python.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+MASK = "[redacted]"
+_USERINFO = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*(?=@)")
+
+
+def _forms(secret: str) -> set[str]:
+    """Return the spellings in which `secret` is looked for; the shortest of all is the secret itself."""
+    escaped = secret.replace("\\", "\\\\")
+    forms = {
+        secret,
+        secret.replace("'", "''"),
+        escaped.replace("'", "\\'"),
+        escaped.replace('"', '\\"'),
+        escaped.replace("\n", "\\n").replace("'", "\\'"),
+        escaped.replace("\n", "\\n").replace('"', '\\"'),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        ascii(secret)[1:-1],
+        secret.replace("'", "'\\''"),
+        quote(secret, safe=""),
+        quote_plus(secret),
+    }
+    # a multi-line secret in a log is seen line by line; parts too short to be told from plain words are left alone
+    forms.update(line for line in secret.splitlines() if len(line) >= 6)
+    return {form for form in forms if form}
+
+
+class Redactor:
+    """Masks the secrets that it was told of, and the user information of any URL."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._pattern: re.Pattern[str] | None = None
+        self._known: set[str] = set()
+        self.learn(*secrets)
+
+    def learn(self, *secrets: str) -> None:
+        """Mask these too from now on. An empty secret is ignored: it is everywhere and hides nothing."""
+        self._known.update(secret for secret in secrets if secret)
+        forms = sorted({form for secret in self._known for form in _forms(secret)}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, forms))) if forms else None
+
+    def __call__(self, text: str) -> str:
+        """Return `text` with each known secret, in any of its forms, replaced by ``[redacted]``."""
+        if self._pattern is not None:
+            text = self._pattern.sub(MASK, text)
+        return _USERINFO.sub(MASK, text)

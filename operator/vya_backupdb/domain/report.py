@@ -1,0 +1,145 @@
+"""The report of one run: what the dumper tells the operator through the termination message (at most 4,096 bytes).
+
+Totals first, then failures, then successes until the bytes are full; ``omitted`` says how many rows were left out.
+The same model, uncut, is ``.runs/{run}.json`` on the volume. Whoever reads it treats it as untrusted text.
+"""
+
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+TERMINATION_MESSAGE_BYTES = 4096
+ERROR_CHARACTERS = 300
+
+Operation = Literal["backup", "retention", "restore", "check", "verify"]
+RowStatus = Literal["success", "failed", "skipped", "running"]
+
+
+class Model(BaseModel):
+    """Frozen; unknown keys are ignored, because dumper and operator may be of different versions for a while."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class DatabaseRow(Model):
+    """What happened to one database (or to the users file, whose `name` is '' and `kind` 'users')."""
+
+    name: str
+    kind: Literal["database", "users"] = "database"
+    status: RowStatus
+    backup_id: str | None = Field(default=None, description="the data file's name without '.sql.gz'")
+    size_bytes: int | None = Field(default=None, ge=0)
+    duration_seconds: float | None = Field(default=None, ge=0)
+    finished_at: AwareDatetime | None = None
+    reason: str | None = Field(default=None, description="CamelCase reason of a failure, as in the exit codes")
+    error: str | None = None
+    warnings: int = Field(default=0, ge=0)
+
+
+class Totals(Model):
+    """The run in numbers."""
+
+    databases: int = Field(default=0, ge=0)
+    succeeded: int = Field(default=0, ge=0)
+    failed: int = Field(default=0, ge=0)
+    size_bytes: int = Field(default=0, ge=0)
+    kept: int | None = Field(default=None, ge=0, description="retention: backups kept")
+    deleted: int | None = Field(default=None, ge=0, description="retention: backups deleted")
+
+
+class ServerReport(Model):
+    """What a check saw of the server."""
+
+    product: str
+    version: str
+    identity: str | None = None
+    databases: int = Field(ge=0)
+    uncovered: int = Field(default=0, ge=0)
+
+
+class StorageReport(Model):
+    """What a run saw of the volume."""
+
+    free_bytes: int | None = Field(default=None, ge=0)
+    total_bytes: int | None = Field(default=None, ge=0)
+
+
+class RestoredReport(Model):
+    """What a restore brought back."""
+
+    backup_id: str
+    database: str
+    bytes: int | None = Field(default=None, ge=0)
+    tables: int | None = Field(default=None, ge=0)
+    rows: int | None = Field(default=None, ge=0)
+
+
+class Finding(Model):
+    """One sentence of a check: what is wrong and the remedy."""
+
+    reason: str
+    message: str
+    blocking: bool = True
+
+
+class RunReport(Model):
+    """The whole. `reason` is the reason of the exit code; `message` one sentence for a condition."""
+
+    version: Literal[1] = 1
+    operation: Operation
+    run: str
+    reason: str
+    message: str
+    exit_code: int
+    started_at: AwareDatetime
+    finished_at: AwareDatetime | None = Field(default=None, description="null while the run goes on")
+    totals: Totals = Totals()
+    server: ServerReport | None = None
+    storage: StorageReport | None = None
+    restored: RestoredReport | None = None
+    findings: tuple[Finding, ...] = ()
+    databases: tuple[DatabaseRow, ...] = ()
+    omitted: int = Field(default=0, ge=0)
+
+    def to_termination_message(self, limit: int = TERMINATION_MESSAGE_BYTES) -> bytes:
+        """Return JSON of at most `limit` bytes: failures first, rows dropped from the end until it fits."""
+        ordered = sorted(self.databases, key=lambda row: (row.status == "success", row.name))
+        rows = tuple(row.model_copy(update={"error": _cut(row.error)}) for row in ordered)
+        findings = tuple(one.model_copy(update={"message": _cut(one.message) or ""}) for one in self.findings)
+        report = self.model_copy(update={"message": _cut(self.message, 2 * ERROR_CHARACTERS), "findings": findings})
+        kept = len(rows)
+        while True:
+            cut = report.model_copy(update={"databases": rows[:kept], "omitted": self.omitted + len(rows) - kept})
+            data = _compact(cut)
+            if len(data) <= limit:
+                return data
+            if kept == 0:
+                if not report.findings:
+                    return _compact(cut.model_copy(update={"message": _cut(self.message, 40)}))[:limit]
+                report = report.model_copy(update={"findings": report.findings[:-1]})
+                continue
+            # a row is at least 40 bytes: drop about as many as are too much, at least one
+            kept -= max(1, min(kept, (len(data) - limit) // 400))
+
+
+def _cut(text: str | None, characters: int = ERROR_CHARACTERS) -> str | None:
+    if text is None or len(text) <= characters:
+        return text
+    return text[: characters - 1] + "…"
+
+
+def _compact(report: RunReport) -> bytes:
+    return report.model_dump_json(exclude_none=True, exclude_defaults=False).encode()
+
+
+def parse_report(data: str | bytes) -> RunReport | None:
+    """Return the report in a termination message, or None where it is none (empty, cut, alien)."""
+    try:
+        return RunReport.model_validate_json(data)
+    except ValidationError:
+        return None
+
+
+def to_dict(report: RunReport) -> dict[str, Any]:
+    """Return plain JSON types without empty fields."""
+    return report.model_dump(mode="json", exclude_none=True)
