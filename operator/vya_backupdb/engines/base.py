@@ -1,0 +1,249 @@
+"""What every engine offers: which command makes or loads a dump, and how to look at the server around it.
+
+An engine starts no process and writes no file: it says what to run (`Command`), and asks the server over a session of
+its own. Its invariants:
+
+- no secret stands in a `Command`'s text: passwords are `SecretFile`s, and whoever runs the command puts each one into
+  an inherited memory file (mode 0600) and its path in the file's place;
+- names of databases and users are hostile: in argv they stand behind ``--`` or inside a quoted connection string;
+- every text of a server or a driver is redacted before it becomes an error's message;
+- methods may be called from several threads at once: each opens sessions of its own.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from vya_backupdb.domain.errors import DumpFailed, RestoreFailed
+from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo, UsersInfo
+
+Product = Literal["PostgreSQL", "MariaDB", "MySQL"]
+
+
+class Credentials(Protocol):
+    """User and password of a server, in clear; `storage.credentials` makes them."""
+
+    @property
+    def username(self) -> str:
+        """The account's name."""
+
+    @property
+    def password(self) -> str:
+        """The account's password; may be empty where the server asks for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """Bytes that a client reads as a file; `name` says what they are, for a debugger (it is no path)."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One argument made of fixed text and a secret file's path, such as ``--defaults-file=/proc/self/fd/7``."""
+
+    prefix: str
+    file: SecretFile
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What to run: `argv[0]` is an absolute path; `environ` is added to the few variables that the runner sets."""
+
+    argv: tuple[str | SecretFile | Option, ...]
+    environ: Mapping[str, str | SecretFile] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """The server as it names itself. `now` is its clock (with zone), `identity` outlives restarts and renames."""
+
+    product: Product
+    version: str
+    version_tuple: tuple[int, ...]
+    identity: str | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseInfo:
+    """One database that is no system database. `why` says, in a few words, why it is (not) covered."""
+
+    name: str
+    size_bytes: int | None
+    tables: int | None
+    covered: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What stood in the stream. `complete` is false where the closing marker is missing or more follows it."""
+
+    tables: tuple[TableInfo, ...]
+    complete: bool
+    problem: str = ""
+
+
+class StreamScanner(Protocol):
+    """Looks at an uncompressed dump as it passes, in chunks of any size; cheap, and constant in memory."""
+
+    def feed(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Look at the next bytes."""
+
+    def result(self) -> ScanResult:
+        """Return what was found, after the last chunk."""
+
+
+class HeldLock(Protocol):
+    """A session lock on the server; other runs of ours on the same database wait or are refused."""
+
+    def verify(self) -> None:
+        """Ask the session whether it still holds the lock; raise DumpFailed if not.
+
+        Cheap: called every half minute during a long dump, it also keeps the session alive behind a load balancer.
+        """
+
+
+class Snapshot(Protocol):
+    """One database as seen at one moment, held (PostgreSQL) or remembered (MySQL family) until the dump has ended."""
+
+    @property
+    def schema_info(self) -> SchemaInfo:
+        """The catalogue in numbers."""
+
+    @property
+    def settings(self) -> DatabaseSettings:
+        """What belongs to the database but stands in no dump of it."""
+
+    @property
+    def tables(self) -> tuple[TableInfo, ...]:
+        """The tables that the dump must hold (rows unknown)."""
+
+    @property
+    def method(self) -> str:
+        """How the snapshot is taken, for ``metadata.consistency``."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the dump will not hold, or not hold consistently, as sentences."""
+
+    def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
+        """Return the names of the detectors that ran after the dump and found nothing.
+
+        `found` are the tables of the finished stream. Raise DumpFailed, naming the tables, if one was rewritten,
+        truncated, created or dropped under the dump, or if the stream does not hold exactly the snapshot's tables.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class DumpPlan:
+    """How to dump one database: the command, and the client in words (``pg_dump 17.11``) for the metadata."""
+
+    command: Command
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """How to load one dump: the command reads SQL on its standard input, `prologue` first, then the dump's bytes."""
+
+    command: Command
+    client: str
+    prologue: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class UsersDump:
+    """SQL that recreates accounts, roles and grants on an empty server, with what is in it and what is not."""
+
+    chunks: Iterable[bytes] = field(repr=False)
+    info: UsersInfo
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a restored database holds, counted by the server."""
+
+    tables: int
+    rows: int
+    by_table: tuple[TableInfo, ...] = ()
+
+
+#: Called between two attempts at a lock; raises (Interrupted, DeadlineExceeded) to give up.
+Checkpoint = Callable[[], None]
+
+
+class Engine(Protocol):
+    """One server. Every method may raise ServerError's children (connection, password, TLS, privilege, product)."""
+
+    @property
+    def loads_beside(self) -> bool:
+        """Whether a restore loads into a scratch database that is renamed at the end (`rename` works)."""
+
+    def connect_check(self) -> ServerInfo:
+        """Connect, and return what the server says of itself. Raise WrongServer if the configuration says otherwise."""
+
+    def databases(self) -> list[DatabaseInfo]:
+        """Return every database but the system's own, sorted by name, with whether this instance covers it."""
+
+    def lock(
+        self, database: str, *, wait_seconds: float, checkpoint: Checkpoint | None = None
+    ) -> AbstractContextManager[HeldLock]:
+        """Hold the session lock on `database` (which need not exist). Raise Busy when it is not to be had in time."""
+
+    def snapshot(self, database: str) -> AbstractContextManager[Snapshot]:
+        """Look at `database` at one moment. Raise NotFound if it does not exist."""
+
+    def dump(self, database: str, snapshot: Snapshot) -> DumpPlan:
+        """Return how to dump `database` as of `snapshot`. Raise ClientMissing before anything is written."""
+
+    def scanner(self) -> StreamScanner:
+        """Return a fresh scanner for this engine's dumps; asks no server."""
+
+    def users_scanner(self) -> StreamScanner:
+        """Return a fresh scanner for this engine's users files (no tables; only the closing marker)."""
+
+    def judge_stderr(self, text: str) -> list[str]:
+        """Return the lines of a dump client's stderr that are not known to be harmless, redacted."""
+
+    def dump_failure(self, database: str, exit_code: int, stderr: str) -> DumpFailed:
+        """Return the error for a dump client that ended with `exit_code` (negative: a signal), redacted."""
+
+    def users(self) -> UsersDump:
+        """Return the accounts, roles and grants of the server."""
+
+    def exists(self, database: str) -> bool:
+        """Whether `database` exists, system databases included."""
+
+    def create(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+        """Create `database`, empty, with the encoding and collation of `settings`; return warnings.
+
+        Raise TargetExists if it exists, RestoreFailed if the server lacks its locale or character set.
+        """
+
+    def load(self, database: str) -> LoadPlan:
+        """Return how to load a dump into `database`."""
+
+    def load_failure(self, database: str, exit_code: int, stderr: str) -> RestoreFailed:
+        """Return the error for a loading client that ended with `exit_code`, redacted; names the first fault."""
+
+    def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+        """Apply what stands in no dump (owner, ACL, settings, comment, limit) to `database`; return warnings.
+
+        Raise RestoreFailed naming the statement that the server refused.
+        """
+
+    def rename(self, old: str, new: str) -> None:
+        """Give the loaded scratch database its final name. Raise TargetExists if that name is taken."""
+
+    def drop(self, database: str) -> None:
+        """Drop `database` and end its sessions. The caller has checked that it made it."""
+
+    def count(self, database: str) -> Count:
+        """Count tables and rows of `database` on the server (a full scan)."""
