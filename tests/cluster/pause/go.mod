@@ -1,0 +1,3 @@
+module vya-backupdb/tests/cluster/pause
+
+go 1.26.0
