@@ -212,8 +212,8 @@ class Engine(Protocol):
     def judge_stderr(self, text: str) -> list[str]:
         """Return the lines of a dump client's stderr that are not known to be harmless, redacted."""
 
-    def dump_failure(self, database: str, exit_code: int, stderr: str) -> DumpFailed:
-        """Return the error for a dump client that ended with `exit_code` (negative: a signal), redacted."""
+    def dump_failure(self, database: str, exit_code: int, text: str) -> DumpFailed:
+        """Return the error for a dump client that ended with `exit_code` (a signal: negative) and said `text`."""
 
     def users(self) -> UsersDump:
         """Return the accounts, roles and grants of the server."""
@@ -230,8 +230,8 @@ class Engine(Protocol):
     def load(self, database: str) -> LoadPlan:
         """Return how to load a dump into `database`."""
 
-    def load_failure(self, database: str, exit_code: int, stderr: str) -> RestoreFailed:
-        """Return the error for a loading client that ended with `exit_code`, redacted; names the first fault."""
+    def load_failure(self, database: str, exit_code: int, text: str) -> RestoreFailed:
+        """Return the error for a loading client that ended with `exit_code` and said `text`."""
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
         """Apply what stands in no dump (owner, ACL, settings, comment, limit) to `database`; return warnings.

@@ -1,0 +1,130 @@
+"""Which client program fits a server: found by capability, never by luck of the PATH.
+
+`mysqldump` of a MariaDB package is MariaDB's, and writes dumps of a MySQL server that cannot be restored; so a program
+is asked for its ``--version`` before it is believed. `pg_dump` must be of the server's major, else the lowest one above
+it: a newer one writes settings that the server does not know. Versions are compared as tuples (MySQL counts 8, 9, 26).
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from vya_backupdb.domain.errors import ClientMissing
+from vya_backupdb.engines.base import Product, ServerInfo
+
+#: Given the argv of ``program --version``, return what it says on standard output, or '' if it cannot be started.
+Ask = Callable[[tuple[str, ...]], str]
+
+#: Where packages of several majors and of two products lie side by side; PATH comes after these.
+KNOWN_DIRECTORIES: Final = ("/usr/lib/postgresql/*/bin", "/opt/mysql/usr/bin", "/opt/mysql/bin")
+
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)+")
+# the first releases of each major whose pg_dump knows --restrict-key (CVE-2025-8714); every later major has it
+_RESTRICT_KEY_SINCE: Final = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One installed program."""
+
+    path: str
+    program: str
+    product: Product
+    version: tuple[int, ...]
+
+    @property
+    def words(self) -> str:
+        """Program and version, as the metadata has it: ``pg_dump 17.11``."""
+        return f"{self.program} {'.'.join(map(str, self.version))}"
+
+    @property
+    def restricts(self) -> bool:
+        """PostgreSQL: whether the program knows ``\\restrict`` (and pg_dump ``--restrict-key``)."""
+        major, minor = (*self.version, 0)[:2]
+        return minor >= _RESTRICT_KEY_SINCE.get(major, 0) if major >= 13 else False
+
+
+class Clients:
+    """The client programs of this machine. Asking is lazy, and each program is asked once."""
+
+    def __init__(self, ask: Ask, *, search_path: str, directories: Sequence[str] = ()) -> None:
+        """`directories` (globs allowed) come first, then the known ones, then `search_path` (as in PATH)."""
+        self._patterns = (*directories, *KNOWN_DIRECTORIES, *filter(None, search_path.split(":")))
+        self._ask = ask
+        self._identify = lru_cache(maxsize=None)(self._identify_uncached)
+
+    def pg_dump(self, server: ServerInfo) -> Client:
+        """Return the pg_dump of the server's major, else the lowest major above it. Raise ClientMissing."""
+        return self._postgresql("pg_dump", server)
+
+    def psql(self, server: ServerInfo) -> Client:
+        """Return the psql of the server's major, else the lowest above it, else the newest. Raise ClientMissing."""
+        return self._postgresql("psql", server)
+
+    def mysql_dump(self, server: ServerInfo) -> Client:
+        """Return the dump client of the server's own product (MySQL or MariaDB), the newest. Raise ClientMissing."""
+        return self._mysql_family(("mariadb-dump", "mysqldump"), server)
+
+    def mysql(self, server: ServerInfo) -> Client:
+        """Return the SQL client of the server's own product, the newest. Raise ClientMissing."""
+        return self._mysql_family(("mariadb", "mysql"), server)
+
+    def _postgresql(self, program: str, server: ServerInfo) -> Client:
+        major = server.version_tuple[0]
+        found = [client for client in self._found(program) if client.product == "PostgreSQL"]
+        fitting = [client for client in found if client.version[0] >= major]
+        if fitting:
+            lowest = min(client.version[0] for client in fitting)
+            return max((one for one in fitting if one.version[0] == lowest), key=lambda one: one.version)
+        if found and program == "psql":
+            return max(found, key=lambda client: client.version)
+        raise _missing(program, server, found, f"postgresql-client-{major}")
+
+    def _mysql_family(self, programs: tuple[str, ...], server: ServerInfo) -> Client:
+        everything = [client for program in programs for client in self._found(program)]
+        fitting = [client for client in everything if client.product == server.product]
+        if fitting:
+            return max(fitting, key=lambda client: client.version)
+        package = "mariadb-client" if server.product == "MariaDB" else "mysql-client (Oracle's, beside MariaDB's)"
+        raise _missing(programs[0] if server.product == "MariaDB" else programs[1], server, everything, package)
+
+    def _found(self, program: str) -> list[Client]:
+        clients = (self._identify(path, program) for path in dict.fromkeys(self._candidates(program)))
+        return [client for client in clients if client is not None]
+
+    def _candidates(self, program: str) -> Iterator[str]:
+        for pattern in self._patterns:
+            root = Path(pattern)
+            directories = Path("/").glob(pattern.lstrip("/")) if "*" in pattern else (root,)
+            for directory in sorted(directories):
+                if (directory / program).is_file():
+                    yield str(directory / program)
+
+    def _identify_uncached(self, path: str, program: str) -> Client | None:
+        return identify(path, program, self._ask((path, "--version")))
+
+
+def identify(path: str, program: str, said: str) -> Client | None:
+    """Return the client that `said` (its ``--version``) shows, or None where it cannot be told.
+
+    ``mariadb-dump from 11.8.6-MariaDB, client 10.19``, ``mysqldump  Ver 10.19 Distrib 10.11.19-MariaDB`` and
+    ``mysqldump  Ver 9.7.4 for Linux`` are told apart: MariaDB's number stands directly before its name.
+    """
+    mariadb = re.search(r"(\d+(?:\.\d+)+)-MariaDB", said)
+    number = mariadb or _NUMBER.search(said.replace(path, ""))
+    if number is None:
+        return None
+    version = tuple(int(part) for part in (mariadb[1] if mariadb else number[0]).split("."))
+    if "PostgreSQL" in said:
+        return Client(path, program, "PostgreSQL", version)
+    return Client(path, program, "MariaDB" if mariadb else "MySQL", version)
+
+
+def _missing(program: str, server: ServerInfo, found: Sequence[Client], package: str) -> ClientMissing:
+    seen = ", ".join(sorted({f"{client.path} ({client.product} {client.words})" for client in found})) or "none"
+    return ClientMissing(
+        f"no {program} fits {server.product} {server.version}; found: {seen}", hint=f"Install the package {package}."
+    )

@@ -1,0 +1,161 @@
+"""One PostgreSQL database at one moment: an exported snapshot that pg_dump joins, and the catalogue as of it.
+
+pg_dump takes its locks after the snapshot. A TRUNCATE or a rewriting ALTER TABLE that commits in between leaves a table
+visible but empty, and pg_dump ends with 0 all the same. The detector compares ``pg_class.relfilenode`` as the snapshot
+sees it with ``pg_relation_filenode()``, which sees the present; it runs once after the dump, whose locks stopped
+everything later. Materialized views are left out: their rows are no part of a dump, and a REFRESH would trip it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from vya_backupdb.domain.errors import DumpFailed
+from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
+from vya_backupdb.engines.pg_session import Server, Session, name_list
+
+METHOD: Final = "repeatable read snapshot, exported to pg_dump"
+DETECTORS: Final = ("rewritten or dropped tables (relfilenode)", "table list of the stream")
+
+_NOT_SYSTEM: Final = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+_NO_MEMBER: Final = (
+    "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::regclass"
+    " AND d.objid = {alias}.oid AND d.deptype = 'e')"
+)
+_TABLE_NO_MEMBER: Final = _NO_MEMBER.format(catalog="pg_class", alias="c")
+# an extension's own table is dumped only where the extension marked it as configuration
+_DUMPED: Final = f"""({_TABLE_NO_MEMBER} OR EXISTS (
+    SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))"""
+
+_TABLES: Final = f"""
+    SELECT n.nspname AS schema, c.relname AS name, c.relpersistence = 'u' AS unlogged
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_DUMPED}
+    ORDER BY 1, 2"""  # noqa: S608 - constants
+
+_CHANGED: Final = f"""
+    SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_DUMPED}
+      AND c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)
+    ORDER BY 1, 2"""  # noqa: S608 - constants
+
+_RELATIONS: Final = f"""(SELECT count(*) FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ({{kinds}}) AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_TABLE_NO_MEMBER})"""  # noqa: S608 - constants
+_ROUTINES: Final = f"""(SELECT count(*) FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.prokind {{kind}} AND {_NOT_SYSTEM} AND {_NO_MEMBER.format(catalog="pg_proc", alias="p")})"""  # noqa: S608 - constants
+_TRIGGERS: Final = f"""(SELECT count(*) FROM pg_catalog.pg_trigger t
+    JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE NOT t.tgisinternal AND {_NOT_SYSTEM} AND {_TABLE_NO_MEMBER})"""  # noqa: S608 - constants
+_COUNTS: Final = f"""
+    SELECT {_RELATIONS.format(kinds="'r', 'p', 'f'")} AS tables, {_RELATIONS.format(kinds="'v', 'm'")} AS views,
+      {_ROUTINES.format(kind="= 'p'")} AS procedures, {_ROUTINES.format(kind="<> 'p'")} AS functions,
+      {_TRIGGERS} AS triggers"""
+
+
+class PostgreSQLSnapshot:
+    """The database as of one moment; its session lives until the dump has been judged."""
+
+    method = METHOD
+
+    def __init__(self, session: Session, database: str) -> None:
+        self._session = session
+        self._database = database
+        self.identifier = str(session.value("SELECT pg_catalog.pg_export_snapshot()", "exporting a snapshot"))
+        self.encoding = str(_database_row(session)["encoding"])
+        self.settings = settings_of(session)
+        counts = session.rows(_COUNTS, f"counting the objects of {database!r}")[0]
+        self.schema_info = SchemaInfo(**{f"{name}_count": value for name, value in counts.items()})
+        self.tables, self.warnings = self._read_tables()
+
+    def _read_tables(self) -> tuple[tuple[TableInfo, ...], tuple[str, ...]]:
+        rows = self._session.rows(_TABLES, f"listing the tables of {self._database!r}")
+        standby = self._session.value("SELECT pg_catalog.pg_is_in_recovery()", "asking for the server's role")
+        unlogged = [f"{row['schema']}.{row['name']}" for row in rows if row["unlogged"]]
+        dumped = tuple(
+            TableInfo(schema=row["schema"], name=row["name"]) for row in rows if not (standby and row["unlogged"])
+        )
+        if not (standby and unlogged):
+            return dumped, ()
+        return dumped, (f"the server is a standby: the rows of unlogged tables are missing: {name_list(unlogged)}",)
+
+    def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
+        """See `base.Snapshot.verify`."""
+        changed = self._session.rows(_CHANGED, f"looking for tables of {self._database!r} that changed under the dump")
+        if changed:
+            names = name_list([f"{row['schema']}.{row['name']}" for row in changed])
+            raise DumpFailed(
+                f"while {self._database!r} was dumped, tables were rewritten, truncated or dropped: {names}",
+                hint="The dump may hold them empty; it is not used. Run it again at a time without such statements.",
+            )
+        if found is None:
+            return DETECTORS[:1]
+        compare_tables(self._database, self.tables, found)
+        return DETECTORS
+
+
+@contextmanager
+def snapshot(server: Server, database: str) -> Iterator[PostgreSQLSnapshot]:
+    """Hold a snapshot of `database` in a session of its own."""
+    with server.session(database) as session:
+        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield PostgreSQLSnapshot(session, database)
+
+
+def compare_tables(database: str, expected: Sequence[TableInfo], found: Sequence[TableInfo]) -> None:
+    """Raise DumpFailed, naming them, if the stream lacks tables of the snapshot, or holds others."""
+    wanted = {(table.schema_name, table.name) for table in expected}
+    there = {(table.schema_name, table.name) for table in found}
+    for names, words in ((wanted - there, "lacks"), (there - wanted, "holds unexpected")):
+        if names:
+            listed = name_list(sorted(".".join(filter(None, name)) for name in names))
+            raise DumpFailed(f"the dump of {database!r} {words} tables: {listed}", hint="See the client's messages.")
+
+
+def settings_of(session: Session) -> DatabaseSettings:
+    """Return what belongs to the session's database but stands in no plain dump of it."""
+    row = _database_row(session)
+    per_role = session.rows(
+        "SELECT coalesce(r.rolname, '') AS role, s.setconfig AS settings FROM pg_catalog.pg_db_role_setting s"
+        " LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole"
+        " WHERE s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())"
+        " AND (s.setrole = 0 OR r.oid IS NOT NULL) ORDER BY 1",
+        "reading the settings of the database",
+    )
+    by_role = {one["role"]: tuple(one["settings"] or ()) for one in per_role}
+    return DatabaseSettings(
+        charset=row["encoding"],
+        collation=row["datcollate"],
+        locale={name: row[name] for name in ("provider", "ctype", "locale", "rules", "version")},
+        owner=row["owner"],
+        acl=tuple(row["acl"]),
+        settings=by_role.pop("", ()),
+        role_settings=by_role,
+        comment=row["comment"],
+        connection_limit=None if row["datconnlimit"] < 0 else row["datconnlimit"],
+        tablespace=None if row["tablespace"] == "pg_default" else row["tablespace"],
+        is_template=row["datistemplate"],
+    )
+
+
+def _database_row(session: Session) -> dict[str, Any]:
+    provider = "d.datlocprovider" if session.version >= 150000 else "'c'"
+    locale = "d.datlocale" if session.version >= 170000 else "d.daticulocale" if session.version >= 150000 else "NULL"
+    rules = "d.daticurules" if session.version >= 160000 else "NULL"
+    version = "d.datcollversion" if session.version >= 150000 else "NULL"
+    # an ACL that is empty but not null grants nothing to anybody: kept as an item that says so
+    return session.rows(
+        f"""SELECT pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate, d.datctype AS ctype,
+          CASE {provider} WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END AS provider,
+          {locale} AS locale, {rules} AS rules, {version} AS version,
+          pg_catalog.pg_get_userbyid(d.datdba) AS owner, d.datconnlimit, d.datistemplate, t.spcname AS tablespace,
+          pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,
+          CASE WHEN d.datacl IS NULL THEN '{{}}' WHEN d.datacl = '{{}}' THEN
+            ARRAY['=/' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(d.datdba))]
+            ELSE d.datacl::text[] END AS acl
+        FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
+        WHERE d.datname = pg_catalog.current_database()""",  # noqa: S608 - constants
+        "reading the attributes of the database",
+    )[0]

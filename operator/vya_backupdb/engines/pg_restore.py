@@ -1,0 +1,261 @@
+"""Making, finishing, renaming and counting PostgreSQL databases for a restore.
+
+The dump is loaded into a scratch database made from ``template0`` with the recorded encoding and locale, then gets what
+stands in no dump (owner, ACL, settings, comment, limits), then its final name. Roles that the database's attributes
+name must exist beforehand: a restore that would lose owner or grants is refused before anything is loaded, and the
+refusal names the roles and the users file. A setting that the server does not know is a warning: the data is whole.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from vya_backupdb.domain.errors import BackupDBError, ConfigurationError, RestoreFailed, TargetExists
+from vya_backupdb.domain.metadata import DatabaseSettings, TableInfo
+from vya_backupdb.engines import pg_errors
+from vya_backupdb.engines.base import Count
+from vya_backupdb.engines.pg_session import Server, Session, literal, name_list
+
+MAX_NAME_BYTES: Final = 63
+_PRIVILEGES: Final = {"C": "CREATE", "T": "TEMPORARY", "c": "CONNECT", "s": "SET", "A": "ALTER SYSTEM"}
+#: Settings that hold a list of names; the stored text is such a list already and must not become one string.
+LIST_SETTINGS: Final = frozenset(
+    {
+        "search_path",
+        "temp_tablespaces",
+        "session_preload_libraries",
+        "local_preload_libraries",
+        "shared_preload_libraries",
+        "unix_socket_directories",
+        "createrole_self_grant_",
+    }
+)
+_ACL_ITEM: Final = re.compile(
+    r'(?P<grantee>"(?:[^"]|"")*"|[^"=]*)=(?P<privileges>[A-Za-z*]*)/(?P<grantor>.+)', re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AclItem:
+    """One grant: `grantee` is None for PUBLIC; `privileges` are SQL's words with whether they may be granted on."""
+
+    grantee: str | None
+    privileges: tuple[tuple[str, bool], ...]
+
+
+def parse_acl(item: str) -> AclItem:
+    """Return the parts of an aclitem's text. Raise ConfigurationError if it is none."""
+    match = _ACL_ITEM.fullmatch(item)
+    if match is None:
+        raise ConfigurationError(f"{item!r} is no access control item", hint="The metadata is damaged.")
+    name = match["grantee"]
+    if name.startswith('"'):
+        name = name[1:-1].replace('""', '"')
+    letters = re.findall(r"([A-Za-z])(\*?)", match["privileges"])
+    return AclItem(
+        name or None, tuple((_PRIVILEGES[letter], bool(star)) for letter, star in letters if letter in _PRIVILEGES)
+    )
+
+
+def check_name(database: str) -> None:
+    """Raise ConfigurationError for a name that PostgreSQL would refuse, or cut at 63 bytes without a word."""
+    if not database or "\0" in database or len(database.encode()) > MAX_NAME_BYTES:
+        raise ConfigurationError(
+            f"{database!r} cannot be a PostgreSQL database's name",
+            hint=f"Use 1 to {MAX_NAME_BYTES} bytes; the server would cut a longer name in silence.",
+        )
+
+
+def exists(server: Server, database: str) -> bool:
+    """See `base.Engine.exists`."""
+    with server.session() as session:
+        return _exists(session, database)
+
+
+def create(server: Server, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+    """See `base.Engine.create`. Raise RestoreFailed if roles are missing that `settings` names."""
+    check_name(database)
+    with server.session() as session:
+        if _exists(session, database):
+            raise TargetExists(f"database {database!r} exists already", hint="Choose another target name.")
+        _require_roles(session, settings)
+        tablespace, warnings = _tablespace(session, settings)
+        sql = f"CREATE DATABASE {session.quote(database)} TEMPLATE template0{_locale(session, settings)}{tablespace}"
+        try:
+            session.run(sql)
+        except SQLAlchemyError as error:
+            raise _refused(server, error, f"creating database {database!r}") from error
+    return warnings
+
+
+def finish(server: Server, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+    """See `base.Engine.finish`."""
+    warnings: list[str] = []
+    with server.session() as session:
+        name = session.quote(database)
+        for sql in (*_ownership(session, name, settings), *_attributes(name, settings)):
+            try:
+                session.run(sql)
+            except SQLAlchemyError as error:
+                raise _refused(server, error, sql) from error
+        for sql in _settings(session, name, settings):
+            try:
+                session.run(sql)
+            except SQLAlchemyError as error:
+                warnings.append(f"not applied: {sql}: {_refused(server, error, 'the server said').message}")
+        if settings.is_template:
+            session.run(f"ALTER DATABASE {name} IS_TEMPLATE true")
+    return tuple(server.redact(warning) for warning in warnings)
+
+
+def rename(server: Server, old: str, new: str) -> None:
+    """See `base.Engine.rename`."""
+    check_name(new)
+    with server.session() as session:
+        _end_sessions(session, old)
+        try:
+            session.run(f"ALTER DATABASE {session.quote(old)} RENAME TO {session.quote(new)}")
+        except SQLAlchemyError as error:
+            if pg_errors.sqlstate(error) == "42P04":
+                raise TargetExists(f"database {new!r} exists already", hint="Choose another target name.") from error
+            raise _refused(server, error, f"renaming {old!r} to {new!r}") from error
+
+
+def drop(server: Server, database: str) -> None:
+    """See `base.Engine.drop`."""
+    with server.session() as session:
+        if not _exists(session, database):
+            return
+        name = session.quote(database)
+        try:
+            session.run(f"ALTER DATABASE {name} IS_TEMPLATE false")
+            session.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        except SQLAlchemyError as error:
+            raise _refused(server, error, f"dropping database {database!r}") from error
+
+
+def count(server: Server, database: str) -> Count:
+    """See `base.Engine.count`: ordinary tables, each without its children."""
+    with server.session(database) as session:
+        tables = session.rows(
+            "SELECT n.nspname AS schema, c.relname AS name FROM pg_catalog.pg_class c"
+            " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'r' AND c.relpersistence <> 't'"
+            " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2",
+            f"listing the tables of {database!r}",
+        )
+        counted = tuple(_counted(session, table["schema"], table["name"]) for table in tables)
+    return Count(len(counted), sum(table.rows or 0 for table in counted), counted)
+
+
+def _counted(session: Session, schema: str, name: str) -> TableInfo:
+    table = f"{session.quote(schema)}.{session.quote(name)}".replace(":", r"\:")
+    rows = session.value(f"SELECT count(*) FROM ONLY {table}", f"counting the rows of {schema}.{name}")  # noqa: S608
+    return TableInfo(schema=schema, name=name, rows=rows)
+
+
+def _exists(session: Session, database: str) -> bool:
+    sql = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = :name"
+    return session.value(sql, f"looking for database {database!r}", name=database) is not None
+
+
+def _require_roles(session: Session, settings: DatabaseSettings) -> None:
+    named = {settings.owner, *settings.role_settings, *(parse_acl(item).grantee for item in settings.acl)} - {None, ""}
+    rows = session.rows("SELECT rolname FROM pg_catalog.pg_roles", "listing the roles")
+    missing = sorted(name for name in named - {row["rolname"] for row in rows} if name)
+    if missing:
+        raise RestoreFailed(
+            f"the server lacks roles that the database belongs or grants to: {name_list(missing)}",
+            hint="Load the users file of the same run first, or create these roles.",
+        )
+
+
+def _tablespace(session: Session, settings: DatabaseSettings) -> tuple[str, tuple[str, ...]]:
+    if settings.tablespace is None:
+        return "", ()
+    sql = "SELECT 1 FROM pg_catalog.pg_tablespace WHERE spcname = :name"
+    if session.value(sql, "looking for the tablespace", name=settings.tablespace) is None:
+        return "", (f"the server has no tablespace {settings.tablespace!r}: the default one is used",)
+    return f" TABLESPACE {session.quote(settings.tablespace)}", ()
+
+
+def _locale(session: Session, settings: DatabaseSettings) -> str:
+    """Return the clauses for encoding and locale; the provider's own only where this server knows providers (15)."""
+    clauses = [
+        *((f"ENCODING {literal(settings.charset)}",) if settings.charset else ()),
+        *((f"LC_COLLATE {literal(settings.collation)}",) if settings.collation else ()),
+    ]
+    ctype, provider, locale = (settings.locale.get(name) for name in ("ctype", "provider", "locale"))
+    if ctype:
+        clauses.append(f"LC_CTYPE {literal(ctype)}")
+    if provider and (provider != "libc" or session.version >= 150000):
+        clauses.append(f"LOCALE_PROVIDER {literal(provider)}")
+    if locale and provider in ("icu", "builtin"):
+        clauses.append(f"{'ICU_LOCALE' if provider == 'icu' else 'BUILTIN_LOCALE'} {literal(locale)}")
+    if rules := settings.locale.get("rules"):
+        clauses.append(f"ICU_RULES {literal(rules)}")
+    return "".join(f" {clause}" for clause in clauses)
+
+
+def _ownership(session: Session, name: str, settings: DatabaseSettings) -> Iterator[str]:
+    if settings.owner:
+        yield f"ALTER DATABASE {name} OWNER TO {session.quote(settings.owner)}"
+    if not settings.acl:
+        return
+    yield f"REVOKE ALL ON DATABASE {name} FROM PUBLIC"
+    if settings.owner:
+        yield f"REVOKE ALL ON DATABASE {name} FROM {session.quote(settings.owner)}"
+    for item in map(parse_acl, settings.acl):
+        yield from grants(f"DATABASE {name}", item, session)
+
+
+def grants(on: str, item: AclItem, session: Session) -> Iterator[str]:
+    """Yield the GRANT statements of one access control item on an object, such as ``DATABASE "x"``."""
+    grantee = "PUBLIC" if item.grantee is None else session.quote(item.grantee)
+    for privilege, grantable in item.privileges:
+        yield f"GRANT {privilege} ON {on} TO {grantee}{' WITH GRANT OPTION' if grantable else ''}"
+
+
+def _attributes(name: str, settings: DatabaseSettings) -> Iterator[str]:
+    if settings.comment is not None:
+        yield f"COMMENT ON DATABASE {name} IS {literal(settings.comment)}"
+    if settings.connection_limit is not None:
+        yield f"ALTER DATABASE {name} CONNECTION LIMIT {settings.connection_limit}"
+
+
+def _settings(session: Session, name: str, settings: DatabaseSettings) -> Iterator[str]:
+    for setting in settings.settings:
+        yield f"ALTER DATABASE {name} SET {assignment(setting, session)}"
+    for role, values in settings.role_settings.items():
+        for setting in values:
+            yield f"ALTER ROLE {session.quote(role)} IN DATABASE {name} SET {assignment(setting, session)}"
+
+
+def assignment(setting: str, session: Session) -> str:
+    """Return ``"name" TO 'value'`` for a stored ``name=value``; each part of a dotted name is quoted by itself."""
+    name, _, value = setting.partition("=")
+    quoted = ".".join(session.quote(part) for part in name.split("."))
+    if name.lower() not in LIST_SETTINGS:
+        return f"{quoted} TO {literal(value)}"
+    elements = re.findall(r'\s*(?:"((?:[^"]|"")*)"|([^",\s]+))\s*(?:,|$)', value)
+    words = [literal(inside.replace('""', '"') if inside or not bare else bare) for inside, bare in elements]
+    return f"{quoted} TO {', '.join(words) or literal('')}"
+
+
+def _end_sessions(session: Session, database: str) -> None:
+    session.rows(
+        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
+        " WHERE datname = :name AND pid <> pg_catalog.pg_backend_pid()",
+        f"ending the sessions of {database!r}",
+        name=database,
+    )
+
+
+def _refused(server: Server, error: SQLAlchemyError, doing: str) -> BackupDBError:
+    translated = pg_errors.of_statement(error, server.redact(doing), server.redact)
+    if pg_errors.sqlstate(error) is None or pg_errors.sqlstate(error) == "42501":
+        return translated
+    return RestoreFailed(translated.message, hint="Correct what the server names, then restore again.")

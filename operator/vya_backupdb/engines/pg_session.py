@@ -1,0 +1,186 @@
+"""Sessions with a PostgreSQL server, as SQLAlchemy connections over psycopg 3.
+
+Every parameter is given, so that neither the environment nor a file of a home directory chooses one. Sessions
+autocommit (a snapshot begins its transaction itself), have no time-outs of their own, and read and write UTF-8: in a
+SQL_ASCII database, whose bytes are of no encoding, they speak LATIN1 (which maps every byte), and `Session` turns the
+text round.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from vya_backupdb.domain.config import DatabaseConfig
+from vya_backupdb.domain.errors import ConfigurationError
+from vya_backupdb.engines import options, pg_errors, tls
+from vya_backupdb.engines.base import Credentials, SecretFile
+
+APPLICATION_NAME: Final = "vya-backupdb"
+#: Time-outs that a long dump must not meet, with the first version that knows them: an unknown one is fatal.
+TIMEOUTS: Final = (
+    ("statement_timeout", 0),
+    ("lock_timeout", 0),
+    ("idle_in_transaction_session_timeout", 90600),
+    ("idle_session_timeout", 140000),
+    ("transaction_timeout", 170000),
+)
+#: What the server's texts depend on, pinned: a catalogue read today and tomorrow must not differ by a default.
+_PINS: Final = (
+    ("search_path", ""),
+    ("DateStyle", "ISO"),
+    ("IntervalStyle", "postgres"),
+    ("TimeZone", "UTC"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "hex"),
+    ("quote_all_identifiers", "off"),
+    ("standard_conforming_strings", "on"),
+)
+
+
+class Session:
+    """One connection. Rows come as dictionaries."""
+
+    def __init__(self, connection: Connection, redact: Callable[[str], str], version: int, raw: bool) -> None:
+        self._connection = connection
+        self._redact = redact
+        self._raw = raw
+        self.version = version
+
+    def rows(self, sql: str, doing: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Return what `sql` (parameters as ``:name``) selects. `doing` says in words what for, if it fails."""
+        bound = {name: self._outward(value) for name, value in parameters.items()}
+        try:
+            found = self._connection.execute(text(sql), bound).mappings().all()
+        except SQLAlchemyError as error:
+            raise pg_errors.of_statement(error, doing, self._redact) from error
+        return [{name: self._inward(value) for name, value in row.items()} for row in found]
+
+    def value(self, sql: str, doing: str, **parameters: Any) -> Any:
+        """Return the first column of the first row, or None where there is none."""
+        rows = self.rows(sql, doing, **parameters)
+        return next(iter(rows[0].values())) if rows else None
+
+    def run(self, sql: str) -> None:
+        """Execute one statement as it stands (no parameter, no ':' or '%' with a meaning). Raise the driver's error."""
+        self._connection.exec_driver_sql(self._outward(sql), execution_options={"no_parameters": True})
+
+    def quote(self, identifier: str) -> str:
+        """Return `identifier` in double quotes, whatever stands in it."""
+        return '"' + identifier.replace('"', '""') + '"'
+
+    def _inward(self, value: Any) -> Any:
+        if not self._raw:
+            return value
+        if isinstance(value, str):
+            return value.encode("latin-1").decode("utf-8", "backslashreplace")
+        return [self._inward(one) for one in value] if isinstance(value, list) else value
+
+    def _outward(self, value: Any) -> Any:
+        return value.encode().decode("latin-1") if self._raw and isinstance(value, str) else value
+
+
+class Server:
+    """How to reach one server: parameters for the driver, and the same for its client programs."""
+
+    def __init__(self, config: DatabaseConfig, credentials: Credentials, redact: Callable[[str], str]) -> None:
+        """Raise CredentialsUnreadable, naming the field, if libpq cannot carry user or password."""
+        options.check_postgresql(credentials.username, credentials.password)
+        self._config = config
+        self._credentials = credentials
+        self.redact = redact
+        self.name = pg_errors.where(config.host, config.effective_port)
+        self.maintenance = config.maintenance_database
+
+    def conninfo(self, database: str, application_name: str = APPLICATION_NAME) -> str:
+        """Return a connection string without the password; `database` stays a name, be it ``host=evil dbname=x``.
+
+        Raise ConfigurationError for a name that no database can have.
+        """
+        if "\0" in database or not database:
+            raise ConfigurationError(f"{database!r} is no name of a database", hint="Correct the name.")
+        return make_conninfo(
+            host=self._config.host,
+            port=self._config.effective_port,
+            user=self._credentials.username,
+            dbname=database,
+            application_name=application_name,
+            connect_timeout=self._config.connect_timeout_seconds,
+            keepalives=1,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=6,
+            **tls.libpq_parameters(self._config),
+        )
+
+    def environ(self, settings: Mapping[str, str]) -> dict[str, str | SecretFile]:
+        """Return the environment of a client program: the password's file, and `settings` for its session."""
+        pgoptions = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        return {"PGPASSFILE": options.passfile(self._credentials.password), "PGOPTIONS": pgoptions}
+
+    @contextmanager
+    def session(self, database: str | None = None) -> Iterator[Session]:
+        """Connect to `database` (default: the maintenance database). Raise a classified error if that fails."""
+        name = database or self.maintenance
+        engine = create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: self._connect(name),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            use_native_hstore=False,
+        )
+        try:
+            connection = engine.connect()
+        except SQLAlchemyError as error:
+            raise pg_errors.of_connection(error, self.name, self.redact) from None
+        with connection:
+            yield self._prepare(connection)
+
+    def _connect(self, database: str) -> psycopg.Connection[Any]:
+        # the password by its own argument: not part of a string that an error message could quote
+        return psycopg.connect(
+            self.conninfo(database),
+            password=self._credentials.password or None,
+            options="",
+            client_encoding="UTF8",
+            target_session_attrs="any",
+            autocommit=True,
+            prepare_threshold=None,
+        )
+
+    def _prepare(self, connection: Connection) -> Session:
+        driver: Any = connection.connection.driver_connection
+        version = int(driver.info.server_version)
+        raw = driver.info.parameter_status("server_encoding") == "SQL_ASCII"
+        session = Session(connection, self.redact, version, raw)
+        pins = (*known_timeouts(version).items(), *_PINS, *((("client_encoding", "LATIN1"),) if raw else ()))
+        calls = ", ".join(f"pg_catalog.set_config('{name}', '{value}', false)" for name, value in pins)
+        session.rows(f"SELECT {calls}", "preparing the session")
+        return session
+
+
+def known_timeouts(version: int) -> dict[str, str]:
+    """Return the time-outs that a server of this ``server_version_num`` knows, each switched off."""
+    return {name: "0" for name, since in TIMEOUTS if version >= since}
+
+
+def literal(value: str) -> str:
+    """Return `value` as a string literal that means the same whatever standard_conforming_strings says."""
+    quoted = value.replace("'", "''")
+    return f" E'{quoted.replace(chr(92), chr(92) * 2)}'" if "\\" in quoted else f"'{quoted}'"
+
+
+def version_words(version: int) -> str:
+    """Return ``17.11`` for 170011."""
+    return f"{version // 10000}.{version % 10000}"
+
+
+def name_list(names: Sequence[str], most: int = 10) -> str:
+    """Return names for a message: at most `most`, and how many more."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,303 @@
+"""PostgreSQL 13 and later, by ``pg_dump`` and ``psql`` of the server's major.
+
+Locks are advisory locks in the maintenance database, under a hash of the database's name. A restore loads beside and
+renames. Not in one transaction: a database of 10,000 tables would need more locks than a server has, and a failure
+leaves nothing behind all the same, because the scratch database is dropped.
+"""
+
+import contextlib
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from vya_backupdb.domain.config import DatabaseConfig
+from vya_backupdb.domain.errors import Busy, DumpFailed, RestoreFailed, ServerError, WrongServer
+from vya_backupdb.domain.metadata import DatabaseSettings
+from vya_backupdb.engines import pg_catalog, pg_errors, pg_restore, pg_users, stderr
+from vya_backupdb.engines.base import (
+    Checkpoint,
+    Command,
+    Count,
+    Credentials,
+    DatabaseInfo,
+    DumpPlan,
+    LoadPlan,
+    ServerInfo,
+    Snapshot,
+    UsersDump,
+)
+from vya_backupdb.engines.clients import Clients
+from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
+from vya_backupdb.engines.pg_session import Server, Session, known_timeouts, version_words
+
+SCRATCH: Final = re.compile(r"vya_[0-9a-f]{12}")
+_LOCK_SLICE_SECONDS: Final = 1.0
+_TABLE_LOCK_WAIT: Final = "60s"
+_GLOB: Final = re.compile(r"[*?\[]")
+
+_DATABASES: Final = """
+    SELECT pg_catalog.namesend(d.datname) AS name, d.datallowconn, d.datistemplate, d.datconnlimit,
+      CASE WHEN d.datallowconn AND (pg_catalog.has_database_privilege(d.oid, 'CONNECT')
+             OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'))
+        THEN pg_catalog.pg_database_size(d.oid) END AS size,
+      pg_catalog.has_database_privilege(d.oid, 'CONNECT') AS may_connect
+    FROM pg_catalog.pg_database d WHERE d.datname NOT IN ('template0', 'template1')"""
+_USER_OBJECTS: Final = """
+    SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
+                      AND d.objid = c.oid AND d.deptype = 'e')"""
+
+
+class AdvisoryLock:
+    """`base.HeldLock` over one session of the maintenance database."""
+
+    def __init__(self, session: Session, database: str, key: int) -> None:
+        self._session, self._database, self._key = session, database, key
+
+    def verify(self) -> None:
+        """See `base.HeldLock.verify`."""
+        sql = (
+            "SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()"
+            " AND granted AND ((classid::bigint << 32) | objid::bigint) = :key AND objsubid = 1"
+        )
+        try:
+            held = self._session.value(sql, "asking for the lock", key=self._key)
+        except ServerError as error:
+            raise self._lost(error.message) from error
+        if held is None:
+            raise self._lost("the server does not know it any more")
+
+    def _lost(self, why: str) -> DumpFailed:
+        return DumpFailed(
+            f"the lock on database {self._database!r} was lost: {why}",
+            hint="Another run may have worked on it at the same time; what was made is not used. Run it again.",
+        )
+
+
+class PostgreSQL:
+    """`base.Engine` for one PostgreSQL server."""
+
+    loads_beside = True
+
+    def __init__(
+        self, config: DatabaseConfig, credentials: Credentials, *, clients: Clients, redact: Callable[[str], str]
+    ) -> None:
+        """Raise CredentialsUnreadable, naming the field, if libpq cannot carry user or password."""
+        self._config = config
+        self._clients = clients
+        self._redact = redact
+        self._server = Server(config, credentials, redact)
+
+    def connect_check(self) -> ServerInfo:
+        """See `base.Engine.connect_check`."""
+        with self._server.session() as session:
+            return self._server_info(session)
+
+    @cached_property
+    def _info(self) -> ServerInfo:
+        return self.connect_check()
+
+    def _server_info(self, session: Session) -> ServerInfo:
+        banner = str(session.value("SELECT pg_catalog.version()", "asking for the version"))
+        if not banner.startswith("PostgreSQL "):
+            raise WrongServer(
+                f"{self._server.name} calls itself {self._redact(banner)!r}",
+                hint="It is not PostgreSQL; correct host and port.",
+            )
+        identity = None
+        if session.value(
+            "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')", "asking for rights"
+        ):
+            identity = session.value(
+                "SELECT system_identifier FROM pg_catalog.pg_control_system()", "asking for identity"
+            )
+        return ServerInfo(
+            product="PostgreSQL",
+            version=version_words(session.version),
+            version_tuple=divmod(session.version, 10000),
+            identity=None if identity is None else str(identity),
+            now=session.value("SELECT pg_catalog.clock_timestamp()", "asking for the time"),
+        )
+
+    def databases(self) -> list[DatabaseInfo]:
+        """See `base.Engine.databases`. Templates, scratch databases and an empty ``postgres`` are not listed."""
+        with self._server.session() as session:
+            rows = session.rows(_DATABASES, "listing the databases")
+        found = [info for row in rows if (info := self._database_info(row)) is not None]
+        return sorted(found, key=lambda info: info.name)
+
+    def _database_info(self, row: dict[str, Any]) -> DatabaseInfo | None:
+        raw = bytes(row["name"])
+        name = raw.decode("utf-8", "backslashreplace")
+        if SCRATCH.fullmatch(name):
+            return None
+        covered, why = self._coverage(name, row)
+        if covered and name.encode() != raw:
+            covered, why = False, "its name is not UTF-8, and cannot be given to a client"
+        if name == "postgres" and not covered and not self._has_user_objects(name, row):
+            return None
+        return DatabaseInfo(name, row["size"], None, covered, why)
+
+    def _coverage(self, name: str, row: dict[str, Any]) -> tuple[bool, str]:
+        if row["datistemplate"]:
+            return False, "is a template"
+        if row["datconnlimit"] == -2:
+            return False, "is invalid: a DROP DATABASE was interrupted"
+        if not row["datallowconn"]:
+            return False, "accepts no connections"
+        if not self._config.wants(name):
+            excluded = self._config.model_copy(update={"include_databases": ("*",)})
+            return False, "is not in include_databases" if excluded.wants(name) else "is in exclude_databases"
+        if name == "postgres" and name not in self._config.include_databases:
+            return False, "is the maintenance database and holds objects: name it in include_databases"
+        if not row["may_connect"]:
+            return False, "the account may not connect to it"
+        return True, "is included"
+
+    def _has_user_objects(self, name: str, row: dict[str, Any]) -> bool:
+        if not (row["datallowconn"] and row["may_connect"]):
+            return False
+        with self._server.session(name) as session:
+            return bool(session.value(_USER_OBJECTS, f"looking into database {name!r}"))
+
+    @contextmanager
+    def lock(
+        self, database: str, *, wait_seconds: float, checkpoint: Checkpoint | None = None
+    ) -> Iterator[AdvisoryLock]:
+        """See `base.Engine.lock`."""
+        key = lock_key(database)
+        with self._server.session() as session:
+            deadline = time.monotonic() + wait_seconds
+            while not self._try_lock(session, key, min(_LOCK_SLICE_SECONDS, deadline - time.monotonic())):
+                if checkpoint is not None:
+                    checkpoint()
+                if time.monotonic() >= deadline:
+                    raise Busy(
+                        f"database {database!r} is held by another run for more than {wait_seconds:.0f} seconds",
+                        hint="Wait for that run; the lock ends with its session.",
+                    )
+            yield AdvisoryLock(session, database, key)
+
+    def _try_lock(self, session: Session, key: int, seconds: float) -> bool:
+        """Wait on the server for at most `seconds`; return whether the lock was had."""
+        if seconds <= 0.01:
+            return bool(session.value("SELECT pg_catalog.pg_try_advisory_lock(:key)", "asking for the lock", key=key))
+        session.run(f"SET lock_timeout = {int(seconds * 1000)}")
+        try:
+            session.run(f"SELECT pg_catalog.pg_advisory_lock({key})")
+        except SQLAlchemyError as error:
+            if pg_errors.sqlstate(error) == "55P03":
+                return False
+            raise pg_errors.of_statement(error, "asking for the lock", self._redact) from error
+        return True
+
+    def snapshot(self, database: str) -> contextlib.AbstractContextManager[pg_catalog.PostgreSQLSnapshot]:
+        """See `base.Engine.snapshot`."""
+        return pg_catalog.snapshot(self._server, database)
+
+    def dump(self, database: str, snapshot: Snapshot) -> DumpPlan:
+        """See `base.Engine.dump`. `snapshot` is one of this engine's own."""
+        if not isinstance(snapshot, pg_catalog.PostgreSQLSnapshot):
+            raise TypeError("a PostgreSQL dump needs a PostgreSQL snapshot")
+        client = self._clients.pg_dump(self._info)
+        argv = (
+            client.path,
+            "--format=plain",
+            "--compress=0",
+            "--no-password",
+            "--quote-all-identifiers",
+            f"--lock-wait-timeout={_TABLE_LOCK_WAIT}",
+            # the database's own: what is LATIN1 or of no encoding at all stays byte for byte what it is
+            f"--encoding={snapshot.encoding}",
+            f"--snapshot={snapshot.identifier}",
+            *(("--no-statistics",) if client.version[0] >= 18 else ()),
+            # a key that the source's superuser cannot know, so that nothing in the dump can end the restriction
+            *((f"--restrict-key={secrets.token_hex(32)}",) if client.restricts else ()),
+            f"--dbname={self._server.conninfo(database)}",
+        )
+        return DumpPlan(Command(argv, self._server.environ(self._timeouts)), client.words)
+
+    @property
+    def _timeouts(self) -> dict[str, str]:
+        major, minor = self._info.version_tuple[:2]
+        return known_timeouts(major * 10000 + minor)
+
+    def scanner(self) -> PgScanner:
+        """See `base.Engine.scanner`."""
+        return PgScanner()
+
+    def users_scanner(self) -> MarkerScanner:
+        """See `base.Engine.users_scanner`."""
+        return MarkerScanner(pg_users.MARKER)
+
+    def judge_stderr(self, text: str) -> list[str]:
+        """See `base.Engine.judge_stderr`."""
+        return stderr.unknown_lines(text, (*stderr.HARMLESS["postgresql"], *self._config.allowed_stderr), self._redact)
+
+    def dump_failure(self, database: str, exit_code: int, text: str) -> DumpFailed:
+        """See `base.Engine.dump_failure`."""
+        return stderr.dump_failure("pg_dump", database, exit_code, text, self._redact)
+
+    def users(self) -> UsersDump:
+        """See `base.Engine.users`."""
+        return pg_users.users(self._server)
+
+    def exists(self, database: str) -> bool:
+        """See `base.Engine.exists`."""
+        return pg_restore.exists(self._server, database)
+
+    def create(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+        """See `base.Engine.create`."""
+        return pg_restore.create(self._server, database, settings)
+
+    def load(self, database: str) -> LoadPlan:
+        """See `base.Engine.load`."""
+        client = self._clients.psql(self._info)
+        argv = (
+            client.path,
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            "--no-password",
+            "--output=/dev/null",
+            # named as a file, so that errors carry the line
+            "--file=-",
+            f"--dbname={self._server.conninfo(database)}",
+        )
+        # nobody uses the scratch database yet: a crash that loses the last commits loses nothing that was promised
+        session = {**self._timeouts, "synchronous_commit": "off"}
+        return LoadPlan(Command(argv, self._server.environ(session)), client.words)
+
+    def load_failure(self, database: str, exit_code: int, text: str) -> RestoreFailed:
+        """See `base.Engine.load_failure`."""
+        return stderr.load_failure("psql", database, exit_code, text, self._redact)
+
+    def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+        """See `base.Engine.finish`."""
+        return pg_restore.finish(self._server, database, settings)
+
+    def rename(self, old: str, new: str) -> None:
+        """See `base.Engine.rename`."""
+        pg_restore.rename(self._server, old, new)
+
+    def drop(self, database: str) -> None:
+        """See `base.Engine.drop`."""
+        pg_restore.drop(self._server, database)
+
+    def count(self, database: str) -> Count:
+        """See `base.Engine.count`."""
+        return pg_restore.count(self._server, database)
+
+
+def lock_key(database: str) -> int:
+    """Return the key of the advisory lock on `database`: a signed 64-bit hash of its name."""
+    digest = hashlib.sha256(f"vya-backupdb:{database}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,0 +1,28 @@
+"""Which engine serves which configuration: a table, no discovery by name."""
+
+from collections.abc import Callable
+
+from vya_backupdb.domain.config import DatabaseConfig, DatabaseType
+from vya_backupdb.engines.base import Credentials, Engine, StreamScanner
+from vya_backupdb.engines.clients import Clients
+from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
+from vya_backupdb.engines.pg_users import MARKER
+from vya_backupdb.engines.postgresql import PostgreSQL
+
+
+def engine_for(
+    database: DatabaseConfig, credentials: Credentials, *, clients: Clients, redact: Callable[[str], str]
+) -> Engine:
+    """Return the engine for one server; nothing is connected yet.
+
+    `redact` knows the credentials already. Raise CredentialsUnreadable, naming the field, if user or password cannot
+    be given to this server's clients.
+    """
+    return PostgreSQL(database, credentials, clients=clients, redact=redact)
+
+
+def scanner_for(kind: DatabaseType, *, users: bool = False) -> StreamScanner:
+    """Return a fresh scanner for a file of that kind, to look at a stored backup without any server."""
+    if users:
+        return MarkerScanner(MARKER)
+    return PgScanner()

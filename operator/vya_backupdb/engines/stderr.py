@@ -1,0 +1,71 @@
+"""What dump clients say on stderr: which lines are known to be harmless, and what a failure means.
+
+Everything else fails the dump and is quoted: a warning that nobody knew of was, in other tools, the only trace of a
+table that was missing. ``allowed_stderr`` of the configuration accepts more.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from vya_backupdb.domain.errors import DumpFailed, RestoreFailed
+
+#: The operating system's collations changed: indexes may need a rebuild, the dump does not. A server's three lines.
+_POSTGRESQL: Final = (
+    r'WARNING:  database ".*" has a collation version mismatch',
+    r"DETAIL:  The database was created using collation version .*",
+    r"HINT:  Rebuild all objects in this database that use the default collation and run ALTER DATABASE .*",
+)
+_MYSQL: Final = (
+    # MariaDB 11.4 and later, where the account has no password and so nothing to prove the certificate with
+    r"WARNING: option --ssl-verify-server-cert is disabled, because of an insecure passwordless login\.",
+)
+HARMLESS: Final = {"postgresql": _POSTGRESQL, "mysql": _MYSQL}
+
+_QUOTED_LINES: Final = 5
+_HINTS: Final = (
+    (
+        r"query would be affected by row-level security",
+        "Grant the account BYPASSRLS: without it rows would be missing.",
+    ),
+    (r"permission denied for|[Aa]ccess denied", "Grant the backup account what the message names."),
+    (r"out of shared memory|max_locks_per_transaction", "Raise max_locks_per_transaction on the server."),
+    (r"canceling statement due to lock timeout", "A table was locked for longer than a minute; run it again later."),
+    (
+        r"references invalid table|definer .* does not exist|\(1449\)|\(1356\)",
+        "Drop or mend the view or routine that the message names.",
+    ),
+    (r"invalid memory alloc request size", "A value is too large to be dumped as text (about 500 MB)."),
+    (r"Table definition has changed|\(1412\)", "A table was altered under the dump; run it again."),
+    (r"Lost connection|server closed the connection|terminating connection", "See the server's log."),
+    (r"max_allowed_packet", "A row is larger than the server's max_allowed_packet; raise it."),
+    (r'role ".*" does not exist', "Load the users file of the same run first, or create the role."),
+    (r"database is being accessed by other users|No space left on device", "See the server's log."),
+)
+
+
+def unknown_lines(text: str, known: Iterable[str], redact: Callable[[str], str]) -> list[str]:
+    """Return the lines of `text`, redacted, that no pattern of `known` matches in full; blank ones are no lines."""
+    patterns = [re.compile(pattern) for pattern in known]
+    lines = (line.strip() for line in text.splitlines())
+    return [redact(line) for line in lines if line and not any(pattern.fullmatch(line) for pattern in patterns)]
+
+
+def dump_failure(client: str, database: str, exit_code: int, text: str, redact: Callable[[str], str]) -> DumpFailed:
+    """Return the error for a dump client's end, with the first lines that it said."""
+    message, hint = _failure(f"dumping {database!r}: {client}", exit_code, text, redact)
+    return DumpFailed(message, hint=hint)
+
+
+def load_failure(client: str, database: str, exit_code: int, text: str, redact: Callable[[str], str]) -> RestoreFailed:
+    """Return the error for a loading client's end, with the first lines that it said."""
+    message, hint = _failure(f"loading into {database!r}: {client}", exit_code, text, redact)
+    return RestoreFailed(message, hint=hint)
+
+
+def _failure(doing: str, exit_code: int, text: str, redact: Callable[[str], str]) -> tuple[str, str]:
+    ended = f"ended with exit code {exit_code}" if exit_code >= 0 else f"was killed by signal {-exit_code}"
+    lines = [line.strip() for line in redact(text).splitlines() if line.strip()]
+    said = "; ".join(lines[:_QUOTED_LINES]) or "and said nothing"
+    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text)), "See the message.")
+    return f"{doing} {ended}: {said}", hint
