@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
-
 from tests.strategies.times import EDGES, zones
+
 from vya_backupdb.domain.retention import Policy, Strategy
 from vya_backupdb.domain.series import PRE_RESTORE, Backup, Pin, Series, State
 
@@ -35,7 +35,7 @@ _pins = st.one_of(
 
 
 @st.composite
-def catalogues(draw: st.DrawFn, *, max_size: int = 40) -> list[Backup]:
+def catalogues(draw: st.DrawFn, *, max_size: int = 28) -> list[Backup]:
     """Return the backups of one instance, in any order, each with an id of its own."""
     count = draw(st.integers(0, max_size))
     return [

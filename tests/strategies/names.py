@@ -3,12 +3,13 @@
 from hypothesis import strategies as st
 
 HOSTILE = (
-    "../../x", "a/b", "-rf", "..", ".", "/", "\\", "host=evil dbname=x", "it's", '"q"', "`b`", "%", "%2F", "%2f", "100%", "~",
-    "a~0123456789ab", "new\nline", "\0", "\r", " ", "caf\u00e9", "cafe\u0301", "Shop", "shop", ".runs", ".owner.json",
+    "../../x", "a/b", "-rf", "..", ".", "/", "\\", "host=evil dbname=x", "it's", '"q"', "`b`", "%", "%2F", "%2f",
+    "100%", "~", "a~0123456789ab", "new\nline", "\0", "\r", " ", "caf\u00e9", "cafe\u0301", "Shop", "shop",
+    ".runs", ".owner.json",
     ".restores", ".lock", ".hidden", "users", "users_20261121_030000", "users_20261121_030000.sql.gz",
     "USERS_20261121_030000_2.metadata.json", "shop_20261121_030000_full", "shop_20261121_030000_full.sql.gz", "_full",
-    ".x.partial-run", "x.metadata.json.tombstone", "\U0001f600" * 64, "a" * 150, "a" * 151, "%" * 50, "%" * 51, "\udc80",
-    "\udcc3\udca9", "con", "a ", "$(reboot)", "; rm", "x" * 5000,
+    ".x.partial-run", "x.metadata.json.tombstone", "\U0001f600" * 64, "a" * 150, "a" * 151, "%" * 50, "%" * 51,
+    "\udc80",    "\udcc3\udca9", "con", "a ", "$(reboot)", "; rm", "x" * 5000,
 )  # fmt: skip
 
 # long ones with a common head, so that the cut and its digest are met often

@@ -8,13 +8,27 @@ from hypothesis import strategies as st
 EDGES = tuple(
     datetime.fromisoformat(text)
     for text in (
-        "2026-03-29T01:00:00+00:00", "2026-10-25T01:00:00+00:00", "2026-11-01T06:00:00+00:00", "2028-02-29T00:00:00+00:00",
-        "2026-12-31T23:59:59+00:00", "2027-01-03T23:59:59+00:00", "2024-12-30T00:00:00+00:00", "2026-04-04T15:00:00+00:00",
+        "2026-03-29T01:00:00+00:00",
+        "2026-10-25T01:00:00+00:00",
+        "2026-11-01T06:00:00+00:00",
+        "2028-02-29T00:00:00+00:00",
+        "2026-12-31T23:59:59+00:00",
+        "2027-01-03T23:59:59+00:00",
+        "2024-12-30T00:00:00+00:00",
+        "2026-04-04T15:00:00+00:00",
     )
-)  # fmt: skip
+)
 
 zones = st.sampled_from(
-    ["UTC", "Europe/Berlin", "America/New_York", "America/Havana", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"]
+    [
+        "UTC",
+        "Europe/Berlin",
+        "America/New_York",
+        "America/Havana",
+        "Asia/Kathmandu",
+        "Australia/Lord_Howe",
+        "Pacific/Apia",
+    ]
 ).map(ZoneInfo)
 
 _near_edges = st.builds(

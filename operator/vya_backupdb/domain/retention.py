@@ -221,11 +221,10 @@ def _anomalies(every: Sequence[Backup], now: datetime) -> Mapping[tuple[str, str
 
 def _anomaly_reasons(backup: Backup, guard: Backup | None) -> list[str]:
     """Return why an anomaly keeps `backup`. The anomalous one stays too: with it the guard itself would go."""
-    if guard is None or not backup.good:
-        return []
     if backup.anomaly:
         return [f"anomaly not accepted: {backup.anomaly}"]
-    return [f"older than {guard.id}, whose anomaly is not accepted"] if backup.instant < guard.instant else []
+    older = guard is not None and backup.good and backup.instant < guard.instant
+    return [f"older than {guard.id}, whose anomaly is not accepted"] if guard and older else []
 
 
 def _pin_text(backup: Backup) -> str:

@@ -1,4 +1,5 @@
-"""When a schedule comes due, as the CronJob controller sees it. Pure: the moment asked about is an argument.
+"""When a schedule comes due, as the CronJob controller sees it. Pure: the moment asked about is an argument. Slots are
+returned in UTC: in a repeated hour Python holds a local time unequal to the same instant in any other zone.
 
 A slot is a real minute whose wall clock in the schedule's zone fits the text. So an hour that the clock skips has none,
 and one that it repeats has them twice: that is what robfig/cron, and so Kubernetes, does (kubernetes#121594), and it is
@@ -43,12 +44,12 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def next_run(schedule: str, time_zone: ZoneInfo, after: datetime) -> datetime:
-    """Return the first slot strictly after `after` (aware), in `time_zone`. Raise ConfigurationError on a bad text."""
+    """Return the first slot (UTC) strictly after `after` (aware). Raise ConfigurationError on a bad text."""
     return next(_slots(schedule, time_zone, after, reverse=False))
 
 
 def previous_run(schedule: str, time_zone: ZoneInfo, at: datetime) -> datetime:
-    """Return the last slot at or before `at` (aware), in `time_zone`. Raise ConfigurationError on a bad text."""
+    """Return the last slot (UTC) at or before `at` (aware). Raise ConfigurationError on a bad text."""
     floor = at.astimezone(UTC).replace(second=0, microsecond=0)
     return next(_slots(schedule, time_zone, floor + _MINUTE, reverse=True))
 
@@ -61,7 +62,7 @@ def _slots(schedule: str, time_zone: ZoneInfo, start: datetime, *, reverse: bool
     expression = f"0 {parse_cron(schedule)}"
     simulated = CronSim(expression, start.astimezone(time_zone), reverse)
     # where midnight is skipped, cronsim names a wall clock that never was
-    return (slot for slot in simulated if slot.astimezone(UTC).astimezone(time_zone) == slot)
+    return (slot.astimezone(UTC) for slot in simulated if slot.astimezone(UTC).astimezone(time_zone) == slot)
 
 
 def scheduled_time(job_name: str, *, cron_job: str | None = None) -> datetime | None:

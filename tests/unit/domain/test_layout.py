@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.strategies.names import names, run_ids
 from tests.strategies.times import local_moments
+
 from vya_backupdb.domain import layout
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.ids import RunId
@@ -104,8 +104,10 @@ def test_a_file_s_name_tells_what_it_was_made_of(name: str | None, at: datetime,
         "", "shop.sql.gz", "shop_20261121_030005.sql.gz", "users_20261121_030005_full", "users_20261321_030005.sql.gz",
         "shop_20261121_250005_full.sql.gz", "shop_20261121_030005_full_1.sql.gz", "shop_20261121_030005_full_02.sql.gz",
         "shop_20261121_030005_full_10000.sql.gz", "a b_20261121_030005_full.sql.gz", "_20261121_030005_full.sql.gz",
-        "shop_20261121_030005_full.sql.gz.md5", "shop_20261121_030005_full.sql.gz\n", ".shop_20261121_030005_full.sql.gz",
-        ".shop_20261121_030005_full.sql.gz.tombstone", ".shop_20261121_030005_full.sql.gz.partial-", "-x_20261121_030005_full.sql.gz",
+        "shop_20261121_030005_full.sql.gz.md5", "shop_20261121_030005_full.sql.gz\n",
+        ".shop_20261121_030005_full.sql.gz",
+        ".shop_20261121_030005_full.sql.gz.tombstone", ".shop_20261121_030005_full.sql.gz.partial-",
+        "-x_20261121_030005_full.sql.gz",
         ".shop_20261121_030005_full.sql.gz.partial-A", "shop_٢٠٢٦١١٢١_030005_full.sql.gz", ".owner.json", ".lock",
     ],
 )  # fmt: skip
