@@ -1,0 +1,175 @@
+"""What backups the tree holds: read from its metadata files, because the volume is the truth.
+
+Any bytes in any metadata file give a `StoredBackup` with a `problem`, never an exception: one damaged file must not
+hide the others. An unreadable *directory* does raise: a tree that cannot be listed must not look empty to retention.
+No metadata, no backup: data files alone are not listed. Cost is linear in the number of entries.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from vya_backupdb.domain import layout, names, series
+from vya_backupdb.domain.errors import BackupCorrupt
+from vya_backupdb.domain.metadata import BackupMetadata, parse_metadata
+from vya_backupdb.domain.structure import DATE, DB_ID, DB_NAME, HOSTNAME
+from vya_backupdb.storage.volume import Directory
+
+METADATA_LIMIT_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBackup:
+    """One backup in the tree. `path` is its data file; `files` is relative to the base path.
+
+    `metadata` is None only if it could not be read; `problem` says why the backup is corrupt, None that it is not.
+    """
+
+    id: str
+    path: Path
+    files: layout.FileSet
+    wall_clock: datetime
+    metadata: BackupMetadata | None = None
+    problem: str | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """When the dump began: by the metadata of a good one; by its name, taken as UTC, for a corrupt one."""
+        if self.metadata is None or self.problem is not None:
+            return self.wall_clock.replace(tzinfo=UTC)
+        return self.metadata.backup_info.timestamp
+
+    @property
+    def database(self) -> str | None:
+        """The database's name; by the file's name where the metadata is not to be trusted; None for a users file."""
+        if self.metadata is not None and self.problem is None:
+            return None if self.metadata.kind == "users" else self.metadata.backup_info.database_name
+        parsed = layout.parse_file_name(self.files.data.name)
+        if parsed is None or parsed.component is None:
+            return None
+        return names.decode(parsed.component) or parsed.component
+
+    def is_of(self, database: str) -> bool:
+        """Whether it is a backup of `database`; of a corrupt one, as far as its file's name tells."""
+        return self.database in {database, names.encode(database)}
+
+    def summary(self, tree: layout.Tree) -> series.Backup:
+        """Return what retention and ``latest`` look at."""
+        metadata = self.metadata if self.problem is None else None
+        run = metadata.run if metadata else None
+        return series.Backup(
+            series.Series(tree.hostname, tree.database_id, self.database, metadata.schedule if metadata else None),
+            self.id,
+            self.moment,
+            path=str(self.files.metadata),
+            run_id=run.id if run else "",
+            reason=run.reason if run else "",
+            state=series.State.GOOD if self.problem is None else series.State.CORRUPT,
+            size_bytes=metadata.file_info.size_bytes if metadata and metadata.file_info else 0,
+        )
+
+
+def misfit(tree: layout.Tree, files: layout.FileSet, metadata: BackupMetadata) -> str | None:
+    """Return why `metadata` is not that of `files`, or None if it is: swapped and edited files are found here."""
+    info, data = metadata.backup_info, metadata.file_info
+    parsed = layout.parse_file_name(files.data.name)
+    if not 1970 <= info.timestamp.year <= 9000:
+        return f"its timestamp is of the year {info.timestamp.year}"
+    if parsed is None:
+        return "the file's name is not of this format"
+    if info.status != "success" or data is None:
+        return f"the metadata's status is {info.status}"
+    if data.filename != files.data.name:
+        return f"the metadata is that of {data.filename!r}"
+    if info.database_id != tree.database_id:
+        return f"the metadata is of the instance {info.database_id!r}"
+    if (metadata.kind == "users") != parsed.is_users:
+        return f"the metadata is of the kind {metadata.kind!r}"
+    if parsed.component is not None and _component(info.database_name) != parsed.component:
+        return f"the metadata is of the database {info.database_name!r}"
+    return None
+
+
+def _component(name: str) -> str | None:
+    return names.encode(name) if name else None
+
+
+def directories(directory: Directory, segments: tuple[str, ...], *, component: str | None) -> Iterator[PurePosixPath]:
+    """Yield the directories, relative to `directory`, that can hold backups: those at the end of `segments`.
+
+    `component` restricts ``{db_name}`` to one database. Hidden directories and links are not entered.
+    """
+    if not segments:
+        yield PurePosixPath()
+        return
+    wanted = component if segments[0] == DB_NAME else None if segments[0] in {HOSTNAME, DB_ID, DATE} else segments[0]
+    for name, is_directory in sorted(directory.scan()):
+        if not is_directory or name.startswith(".") or wanted not in {None, name}:
+            continue
+        try:
+            child = directory.child(name)
+        except FileNotFoundError:
+            continue  # a retention run removed it since the scan
+        with child:
+            for below in directories(child, segments[1:], component=component):
+                yield name / below
+
+
+def read_directory(
+    tree: layout.Tree, directory: Directory, relative: PurePosixPath, *, users: bool
+) -> Iterator[StoredBackup]:
+    """Yield the backups in the open `directory`, which stands at `relative` below the base path, in no order.
+
+    `users` says which kind: those of users and roles, or those of databases.
+    """
+    for name in directory.names():
+        parsed = layout.parse_file_name(name)
+        if parsed is None or not parsed.is_final or parsed.part is not layout.Part.METADATA:
+            continue
+        if parsed.is_users is not users:
+            continue
+        stored = read_backup(tree, directory, layout.FileSet(relative, parsed.stem), parsed.wall_clock)
+        if stored is not None:
+            yield stored
+
+
+def read_backup(
+    tree: layout.Tree, directory: Directory, files: layout.FileSet, wall_clock: datetime
+) -> StoredBackup | None:
+    """Return the backup `files` as it is on the volume; None if it was deleted meanwhile."""
+    path = directory.path / files.data.name
+    metadata, problem = _read_metadata(directory, files.metadata.name)
+    if metadata is None and directory.stat(files.metadata.name) is None:
+        return None
+    if metadata is not None:
+        problem = misfit(tree, files, metadata) or _wrong_size(directory, files.data.name, metadata)
+        if problem and directory.stat(files.metadata.name) is None:
+            return None
+    return StoredBackup(files.stem, path, files, wall_clock, metadata, problem)
+
+
+def _read_metadata(directory: Directory, name: str) -> tuple[BackupMetadata | None, str | None]:
+    try:
+        return parse_metadata(directory.read(name, limit=METADATA_LIMIT_BYTES), source=name), None
+    except OSError as error:
+        return None, f"{name} cannot be read: {os.strerror(error.errno or 0).lower()}"
+    except BackupCorrupt as error:
+        return None, error.message
+
+
+def _wrong_size(directory: Directory, name: str, metadata: BackupMetadata) -> str | None:
+    found = directory.stat(name)
+    if found is None:
+        return f"{name} is missing"
+    expected = metadata.file_info.size_bytes if metadata.file_info else 0
+    if found.st_size != expected:
+        return f"{name} has {found.st_size} bytes, its metadata says {expected}"
+    return None
+
+
+def in_order(backups: list[StoredBackup]) -> list[StoredBackup]:
+    """Return `backups`, oldest first, by the time in the metadata and then by id."""
+    return sorted(backups, key=lambda stored: (stored.moment, stored.id))

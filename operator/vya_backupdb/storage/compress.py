@@ -1,0 +1,129 @@
+"""gzip, on another core than ours: one member, byte-deterministic, readable by every ``zcat``.
+
+Writing: `GzipWriter` over anything with ``write``; blocks of 1 MiB are deflated outside the GIL. An error of the sink
+surfaces in the next `write` or in `close`, never hangs (isal 1.9 and newer), and after any error no trailer is
+written: a truncated file must not look whole. Reading: `gunzip`, which takes exactly one whole member with nothing
+after it, in bounded memory whatever the ratio.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final, Protocol, Self
+
+from isal import igzip_threaded, isal_zlib
+
+from vya_backupdb.domain.errors import BackupCorrupt
+
+BLOCK_BYTES: Final = 1 << 20
+_GZIP: Final = 31
+_DAMAGED: Any = isal_zlib.error
+_NOT_USED: Final = "The backup is not used; take an older one ('list' shows them)."
+
+#: ``storage.compression_level`` to ISA-L's.
+LEVELS: Final[Mapping[int, int]] = {1: 0, 2: 1, 3: 1, 4: 1, 5: 2, 6: 2, 7: 2, 8: 3, 9: 3}
+
+
+class Sink(Protocol):
+    """Where compressed bytes go. `write` takes all of them or raises."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of `data`; return how many bytes that was."""
+        ...
+
+
+class _Gate:
+    """The sink, until the writer is aborted: what isal still holds then goes nowhere, its trailer least of all."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.shut = False
+
+    def write(self, data: bytes) -> int:
+        if self.shut:
+            raise ValueError("the writer was aborted")
+        return self._sink.write(data)
+
+    def flush(self) -> None:
+        """Do nothing: the sink syncs when it is finished."""
+
+
+class GzipWriter:
+    """A gzip member being written. Open, feed and close it in one thread: isal's workers end with their opener.
+
+    Leaving the ``with`` block by an exception aborts; otherwise it closes. `level` is 1 to 9 as in the configuration.
+    """
+
+    def __init__(self, sink: Sink, *, level: int, threads: int = 1) -> None:
+        self._gate = _Gate(sink)
+        self._open = True
+        self.plain_bytes = 0
+        open_threaded: Any = igzip_threaded.open
+        self._file: Any = open_threaded(
+            self._gate, "wb", compresslevel=LEVELS[level], threads=threads, block_size=BLOCK_BYTES
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_exception: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Take all of `data` and return its length in bytes. Raise what the sink raised, as soon as it is known."""
+        length = memoryview(data).nbytes
+        self._file.write(data)
+        self.plain_bytes += length
+        return length
+
+    def close(self) -> None:
+        """Write what is left and the trailer. Raise what the sink raised; then there is no trailer."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            self._file.close()
+        finally:
+            self._gate.shut = True
+
+    def abort(self) -> None:
+        """Stop the workers; nothing more reaches the sink. Further calls do nothing."""
+        if not self._open:
+            return
+        self._open = False
+        self._gate.shut = True
+        with suppress(Exception):  # the sink's own error, or the gate's: whoever aborts knows one already
+            self._file.close()
+
+
+def gunzip(chunks: Iterable[bytes], *, source: str) -> Iterator[bytes]:
+    """Yield the plain bytes of the one gzip member in `chunks`, in pieces of at most 1 MiB.
+
+    Raise BackupCorrupt, naming `source`, if it is damaged, ends early, or anything follows it. NB: only whoever has
+    consumed the iterator to its end knows that the member is whole.
+    """
+    decompressor = isal_zlib.decompressobj(_GZIP)
+    for chunk in chunks:
+        if decompressor.eof:
+            raise BackupCorrupt(f"{source}: bytes follow the end of the gzip member", hint=_NOT_USED)
+        yield from _inflate(decompressor, chunk, source)
+        if decompressor.unused_data:
+            raise BackupCorrupt(f"{source}: bytes follow the end of the gzip member", hint=_NOT_USED)
+    if not decompressor.eof:
+        raise BackupCorrupt(f"{source}: the gzip member ends early", hint=_NOT_USED)
+
+
+def _inflate(decompressor: Any, chunk: bytes, source: str) -> Iterator[bytes]:
+    """Yield what `chunk` inflates to, at most 1 MiB at a time: a hostile file may hold a thousand times its size."""
+    while chunk and not decompressor.eof:
+        try:
+            plain = decompressor.decompress(chunk, BLOCK_BYTES)
+        except _DAMAGED as error:
+            raise BackupCorrupt(f"{source}: {str(error).lower()}", hint=_NOT_USED) from None
+        chunk = decompressor.unconsumed_tail
+        if plain:
+            yield plain
+        elif not chunk:
+            return

@@ -1,0 +1,70 @@
+"""``.runs/``: what became of the last 100 runs, and the locks of those that live.
+
+``{run}.json`` is the run's report, replaced in one step each time it is saved; ``{run}/`` holds the metadata of its
+failures; ``{run}.lock`` is held while the run lives. A damaged report is no report: nothing rests on it but display
+and the question whether a run is done already.
+"""
+
+from typing import Final
+
+from vya_backupdb.domain.ids import RunId
+from vya_backupdb.domain.metadata import BackupMetadata
+from vya_backupdb.domain.report import RunReport, parse_report
+from vya_backupdb.storage.volume import Directory
+
+KEPT: Final = 100
+LIMIT_BYTES: Final = 64 << 20
+_REPORT: Final = ".json"
+
+
+def save(runs: Directory, report: RunReport) -> None:
+    """Put `report` under its run's name, and drop the oldest beyond the last 100; the caller holds the tree's lock."""
+    name = f"{report.run}{_REPORT}"
+    is_new = runs.stat(name) is None
+    runs.replace(name, report.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
+    if is_new:
+        _prune(runs, keep=name)
+
+
+def _prune(runs: Directory, *, keep: str) -> None:
+    stamped = []
+    for name in runs.names():
+        found = runs.stat(name) if name.endswith(_REPORT) and not name.startswith(".") else None
+        if found is not None and name != keep:
+            stamped.append((found.st_mtime_ns, name))
+    for _stamp, name in sorted(stamped)[: max(0, len(stamped) + 1 - KEPT)]:
+        _remove_failures(runs, name.removesuffix(_REPORT))
+        runs.unlink(name)
+
+
+def _remove_failures(runs: Directory, name: str) -> None:
+    if runs.stat(name) is None:
+        return
+    with runs.child(name) as failures:
+        for entry in failures.names():
+            failures.unlink(entry)
+    runs.remove_directory(name)
+
+
+def save_failure(runs: Directory, run: RunId, name: str, metadata: BackupMetadata) -> None:
+    """Put the metadata of a backup that failed under ``{run}/{name}``; the caller holds the tree's lock."""
+    with runs.child(run, create=True) as failures:
+        failures.replace(name, metadata.to_json())
+
+
+def load(runs: Directory, run: str) -> RunReport | None:
+    """Return the report of `run`; None if there is none, or it is damaged."""
+    name = f"{run}{_REPORT}"
+    if runs.stat(name) is None:
+        return None
+    return parse_report(runs.read(name, limit=LIMIT_BYTES))
+
+
+def load_all(runs: Directory) -> list[RunReport]:
+    """Return all reports that can be read, oldest first."""
+    found = (load(runs, name.removesuffix(_REPORT)) for name in runs.names() if _is_report(name))
+    return sorted((report for report in found if report), key=lambda report: (report.started_at, report.run))
+
+
+def _is_report(name: str) -> bool:
+    return name.endswith(_REPORT) and not name.startswith(".")

@@ -1,0 +1,325 @@
+"""The tree of backups on a volume: the one door to it. ``metadata.json`` is the commit point.
+
+Promises, each proved by killing us after every step: nothing is under a final name without metadata once the next run
+has recovered; nothing is overwritten; nothing outside the tree is touched, and no link inside it followed; a crash
+leaves garbage, never a lie. A run holds its own lock while it writes (`InstanceTree.lock_run`), so that another run's
+recovery tells the living from the dead; the tree's lock is held only while names appear or disappear.
+
+An `InstanceTree` may be shared by threads; a `PendingBackup` may not.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from vya_backupdb.domain import layout, names, structure
+from vya_backupdb.domain.config import StorageConfig
+from vya_backupdb.domain.errors import BackupCorrupt, NotFound
+from vya_backupdb.domain.ids import RunId
+from vya_backupdb.domain.metadata import BackupMetadata
+from vya_backupdb.domain.report import RunReport
+from vya_backupdb.storage import catalog, owner, publish, recovery, selection, verify
+from vya_backupdb.storage import runs as run_files
+from vya_backupdb.storage.catalog import StoredBackup
+from vya_backupdb.storage.faults import map_os_errors
+from vya_backupdb.storage.ledger import Ledger
+from vya_backupdb.storage.pending import Attempt, PendingBackup
+from vya_backupdb.storage.runlocks import RunLocks
+from vya_backupdb.storage.site import Site
+from vya_backupdb.storage.volume import Directory, Step, Volume, no_step
+
+__all__ = ["InstanceTree", "PendingBackup", "StoredBackup", "Tree"]
+
+_TRIES: Final = 5
+
+
+class Tree:
+    """Everything under ``storage.base_path``. `step` is called after each single step that changes the volume."""
+
+    def __init__(self, storage: StorageConfig, *, step: Step = no_step) -> None:
+        self._storage = storage
+        self._structure = structure.parse_structure(storage.structure)
+        self._step = step
+
+    def _volume(self) -> Volume:
+        return Volume(Path(self._storage.base_path), self._storage.file_mode, self._step)
+
+    def instance(self, hostname: str, database_id: str) -> "InstanceTree":
+        """Return the tree of one instance; nothing is touched yet."""
+        names_ = layout.Tree(hostname, database_id, self._structure)
+        return InstanceTree(self._storage, Site(self._volume(), names_))
+
+    def instances(self) -> list["InstanceTree"]:
+        """Return the instances that lie there, by their owner files. What has none is no instance of ours."""
+        segments = self._structure.segments[: self._structure.segments.index(structure.DB_ID) + 1]
+        found = []
+        with map_os_errors(f"listing {self._storage.base_path}"):
+            try:
+                base = self._volume().root()
+            except FileNotFoundError:
+                return []
+            with base:
+                for relative in catalog.directories(base, segments, component=None):
+                    with base.descend(relative) as directory:
+                        theirs = owner.read_owner(directory)
+                    if theirs is not None:
+                        found.append(self.instance(theirs.hostname, theirs.database_id))
+        return found
+
+
+class InstanceTree:
+    """The backups of one server. Made by `Tree.instance`. `frozen` (after `claim`) says why nothing may be deleted."""
+
+    def __init__(self, storage: StorageConfig, site: Site) -> None:
+        self._storage = storage
+        self._site = site
+        self._locks = RunLocks(site)
+        self.layout = site.layout
+        self.frozen = ""
+
+    @property
+    def root(self) -> Path:
+        """The instance's own directory."""
+        return self._site.root
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the volume was found not to provide, and what could not be removed; one sentence each."""
+        return self._site.volume.notices
+
+    def claim(self, owner_name: str | None, identity: str | None) -> tuple[str, ...]:
+        """Make the instance's directories and note whose they are. Return warnings; sets `frozen`.
+
+        Raise TreeOwnedByAnother if another instance writes here, StorageUnavailable or NoSpace if the volume fails.
+        """
+        ours = owner.Owner(
+            owner=owner_name,
+            server_identity=identity,
+            hostname=self.layout.hostname,
+            database_id=self.layout.database_id,
+        )
+        with map_os_errors(f"claiming {self.root}"), self._site.exclusively() as directory:
+            self.frozen = owner.claim(directory, ours)
+        return (self.frozen,) if self.frozen else ()
+
+    def accept_server(self, identity: str) -> None:
+        """Take the server `identity` for the right one from now on, so that deletion goes on."""
+        with map_os_errors(f"claiming {self.root}"), self._site.exclusively() as directory:
+            owner.accept(directory, identity)
+        self.frozen = ""
+
+    def owner(self) -> str | None:
+        """Return the name of the instance that owns the tree, None if nobody does."""
+        found = None
+        with (
+            map_os_errors(f"reading {self.root}"),
+            suppress(FileNotFoundError),
+            self._site.descend(self.layout.instance) as one,
+        ):
+            found = owner.read_owner(one)
+        return found.owner if found else None
+
+    def lock_run(self, run: RunId) -> AbstractContextManager[None]:
+        """Hold the lock of `run` during the block; `open` needs it. Raise Busy if the run lives elsewhere already."""
+        return self._locks.hold(run)
+
+    def recover(self) -> tuple[str, ...]:
+        """Remove what crashed runs left, and finish deletions; return what was done, one sentence each.
+
+        A run is crashed if nobody holds its lock. What earlier attempts of a run left whose lock is held here goes too,
+        unless something of that run is open.
+        """
+        done: list[str] = []
+        with map_os_errors(f"recovering {self.root}"):
+            if not self._exists():
+                return ()
+            with self._site.exclusively() as instance, self._locks.dead(instance) as is_dead:
+                done += recovery.recover_directory(instance, self.layout.instance, is_dead)
+                for directory, relative in self._site.leaves():
+                    done += recovery.recover_directory(directory, relative, is_dead)
+        return tuple(done)
+
+    def _exists(self) -> bool:
+        with suppress(FileNotFoundError), self._site.descend(self.layout.instance):
+            return True
+        return False
+
+    def open(self, database: str | None, moment: datetime, run: RunId) -> PendingBackup:
+        """Begin the backup of `database` (None: users and roles), named by `moment` (aware, in the schedule's zone).
+
+        The lock of `run` must be held. Raise NoSpace or StorageUnavailable.
+        """
+        self._locks.began(run)
+        try:
+            with map_os_errors(f"writing into {self.root}"):
+                return self._begin(self._attempt(database, moment, run))
+        except BaseException:
+            self._locks.ended(run)
+            raise
+
+    def _attempt(self, database: str | None, moment: datetime, run: RunId) -> Attempt:
+        def files(number: int) -> layout.FileSet:
+            if database is None:
+                return self.layout.users(moment, number=number)
+            return self.layout.backup(database, moment, number=number)
+
+        return Attempt(
+            tree=self.layout,
+            run=run,
+            moment=moment,
+            files=files,
+            algorithm=self._storage.checksum_algorithm,
+            level=self._storage.compression_level,
+            min_free_bytes=self._storage.min_free_bytes,
+            exclusively=self._site.exclusively,
+            ended=partial(self._locks.ended, run),
+        )
+
+    def _begin(self, attempt: Attempt) -> PendingBackup:
+        """Make the directory and the partial in it; a deletion may remove the empty directory in between."""
+        for _try in range(_TRIES):
+            directory = self._site.descend(attempt.files(1).directory, create=True)
+            try:
+                return PendingBackup(directory, attempt)
+            except FileNotFoundError:
+                directory.close()
+            except BaseException:
+                directory.close()
+                raise
+        return PendingBackup(self._site.descend(attempt.files(1).directory, create=True), attempt)
+
+    def backups(self, database: str | None = None) -> list[StoredBackup]:
+        """Return the backups of `database` (None: of all), oldest first, corrupt ones included. Not the users files."""
+        component = None if database is None else names.encode(database)
+        found: list[StoredBackup] = []
+        with map_os_errors(f"listing {self.root}"):
+            for directory, relative in self._site.leaves(component=component):
+                found += catalog.read_directory(self.layout, directory, relative, users=False)
+        return catalog.in_order(found if database is None else [one for one in found if one.is_of(database)])
+
+    def users(self) -> list[StoredBackup]:
+        """Return the backups of users and roles, oldest first, corrupt ones included."""
+        found: list[StoredBackup] = []
+        with (
+            map_os_errors(f"listing {self.root}"),
+            suppress(FileNotFoundError),
+            self._site.descend(self.layout.instance) as one,
+        ):
+            found += catalog.read_directory(self.layout, one, self.layout.instance, users=True)
+        return catalog.in_order(found)
+
+    def find(
+        self, database: str | None, which: str = selection.LATEST, *, before: datetime | None = None, now: datetime
+    ) -> StoredBackup:
+        """Return the backup of `database` (None: the users file) that `which` means: ``latest``, or an id.
+
+        ``latest`` (begun before `before`, if given) passes over corrupt ones, safety dumps, and any dated after `now`.
+        Raise NotFound, or BackupCorrupt if there is none but a damaged one.
+        """
+        backups = self.users() if database is None else self.backups(database)
+        of = f"users and roles of {self.layout.database_id}" if database is None else f"the database {database!r}"
+        return selection.choose(backups, self.layout, of=of, which=which, before=before, now=now)
+
+    def read(self, stored: StoredBackup) -> Iterator[bytes]:
+        """Yield the SQL of `stored`, in pieces of at most 1 MiB. Raise BackupCorrupt, at the latest at the end."""
+        with map_os_errors(f"reading {stored.path}"):
+            directory = self._open_of(stored)
+        with directory:
+            yield from verify.plain(directory, stored)
+
+    def verify(self, stored: StoredBackup) -> bytes:
+        """Read all of `stored`: size, checksum, gzip to its end, checksum file. Return its SQL's last 64 KiB.
+
+        Raise BackupCorrupt, NotFound or StorageUnavailable.
+        """
+        tail = verify.tail_of(self.read(stored))
+        with map_os_errors(f"reading {stored.path}"), self._open_of(stored) as directory:
+            verify.check_companion(directory, stored)
+        return tail
+
+    def _open_of(self, stored: StoredBackup) -> Directory:
+        try:
+            return self._site.descend(stored.files.directory)
+        except FileNotFoundError:
+            raise NotFound(f"{stored.path} is gone", hint="It was deleted meanwhile; see 'list'.") from None
+
+    def delete(self, stored: StoredBackup) -> None:
+        """Delete a good backup: first it stops being one, then its files go. One that is gone already is no error.
+
+        Raise BackupCorrupt, with nothing deleted, if it is damaged or not what `stored` says any more.
+        """
+        with map_os_errors(f"deleting {stored.path}"), self._site.exclusively() as instance:
+            try:
+                directory = self._site.descend(stored.files.directory)
+            except FileNotFoundError:
+                return
+            with directory:
+                found = catalog.read_backup(self.layout, directory, stored.files, stored.wall_clock)
+                if found is None:
+                    return
+                if found.problem is not None or found.metadata != stored.metadata:
+                    why = found.problem or "it is not the backup that was listed"
+                    raise BackupCorrupt(
+                        f"{stored.path} is not deleted: {why}", hint="Look at it, then remove it by hand."
+                    )
+                publish.remove(directory, stored.files)
+            _remove_empty(instance, stored.files.directory.relative_to(self.layout.instance))
+
+    def save_run(self, report: RunReport) -> None:
+        """Put `report` under ``.runs``, in place of an earlier one of its run. The last 100 are kept."""
+        with map_os_errors(f"saving the report of {report.run}"), self._changing_runs() as directory:
+            run_files.save(directory, report)
+
+    def save_failure(self, run: RunId, database: str | None, metadata: BackupMetadata) -> None:
+        """Put the metadata of a backup that failed under ``.runs/{run}/``; it goes when the run's report goes."""
+        name = self.layout.failed_backup(run, database).name
+        with map_os_errors(f"saving the failure of {run}"), self._changing_runs() as directory:
+            run_files.save_failure(directory, run, name, metadata)
+
+    @contextmanager
+    def _changing_runs(self) -> Iterator[Directory]:
+        with (
+            self._site.exclusively() as instance,
+            instance.child(self.layout.runs.name, create=True) as directory,
+        ):
+            yield directory
+
+    def run(self, run: str) -> RunReport | None:
+        """Return the report of `run`; None if there is none, or it is damaged."""
+        with (
+            map_os_errors(f"reading {self.root / '.runs'}"),
+            suppress(FileNotFoundError),
+            self._site.descend(self.layout.runs) as one,
+        ):
+            return run_files.load(one, run)
+        return None
+
+    def runs(self) -> list[RunReport]:
+        """Return the reports of the last runs, oldest first; damaged ones are left out."""
+        with (
+            map_os_errors(f"reading {self.root / '.runs'}"),
+            suppress(FileNotFoundError),
+            self._site.descend(self.layout.runs) as one,
+        ):
+            return run_files.load_all(one)
+        return []
+
+    def ledger(self) -> Ledger:
+        """Return the ledger of restores from this instance."""
+        return Ledger(
+            partial(self._site.descend, self.layout.restores, create=True),
+            self._site.exclusively,
+            lambda claim: self.layout.restore_claim(claim).name,
+        )
+
+
+def _remove_empty(instance: Directory, relative: PurePosixPath) -> None:
+    """Remove `relative` below the instance's directory, and what then is empty above it."""
+    for path in (relative, *relative.parents):
+        if path.name:
+            with instance.descend(path.parent) as parent:
+                if not parent.remove_directory(path.name):
+                    return

@@ -1,0 +1,84 @@
+"""Whether a backup's bytes are those that were published: size, checksum, gzip to its end, and the checksum file.
+
+Whether the SQL inside is complete is its engine's judgement; the last bytes are returned for that.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from vya_backupdb.domain import layout
+from vya_backupdb.domain.errors import BackupCorrupt, NotFound
+from vya_backupdb.storage.catalog import StoredBackup
+from vya_backupdb.storage.compress import gunzip
+from vya_backupdb.storage.faults import map_os_errors
+from vya_backupdb.storage.volume import Directory
+
+TAIL_BYTES: Final = 64 << 10
+READ_BYTES: Final = 1 << 20
+_HINT: Final = "The backup is not used; take another one ('list' shows them)."
+
+
+def plain(directory: Directory, stored: StoredBackup) -> Iterator[bytes]:
+    """Yield the SQL of `stored`, whose open directory is given, in pieces of at most 1 MiB.
+
+    Raise BackupCorrupt as soon as a byte is known to be wrong, at the latest after the last piece: whoever must not act
+    on a damaged backup consumes it once before.
+    """
+    if stored.metadata is None or stored.metadata.file_info is None or stored.problem is not None:
+        raise BackupCorrupt(f"{stored.path}: {stored.problem or 'no metadata'}", hint=_HINT)
+    total = 0
+    for piece in gunzip(_compressed(directory, stored), source=str(stored.path)):
+        total += len(piece)
+        yield piece
+    expected = stored.metadata.uncompressed_bytes
+    if expected is not None and total != expected:
+        raise BackupCorrupt(f"{stored.path}: inflates to {total} bytes, its metadata says {expected}", hint=_HINT)
+
+
+def _compressed(directory: Directory, stored: StoredBackup) -> Iterator[bytes]:
+    """Yield the file's bytes; raise BackupCorrupt at the end if size or checksum are not those of the metadata."""
+    info = stored.metadata.file_info if stored.metadata else None
+    if info is None:
+        return
+    digest = hashlib.new(info.checksum_algorithm, usedforsecurity=False)
+    size = 0
+    with map_os_errors(f"reading {stored.path}"):
+        try:
+            descriptor = directory.open_read(stored.files.data.name)
+        except FileNotFoundError:
+            raise NotFound(f"{stored.path} is gone", hint="It was deleted meanwhile; see 'list'.") from None
+        try:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            while chunk := os.read(descriptor, READ_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+        finally:
+            os.close(descriptor)
+    if size != info.size_bytes:
+        raise BackupCorrupt(f"{stored.path}: has {size} bytes, its metadata says {info.size_bytes}", hint=_HINT)
+    if digest.hexdigest() != info.checksum:
+        raise BackupCorrupt(f"{stored.path}: the checksum is not that of its metadata", hint=_HINT)
+
+
+def check_companion(directory: Directory, stored: StoredBackup) -> None:
+    """Raise BackupCorrupt if the checksum file is missing or does not say what the metadata says."""
+    name = stored.files.checksum.name
+    info = stored.metadata.file_info if stored.metadata else None
+    expected = layout.checksum_line(info.checksum, stored.files.data).encode() if info else b""
+    with map_os_errors(f"reading {directory.path / name}"):
+        if directory.stat(name) is None:
+            raise BackupCorrupt(f"{directory.path / name} is missing", hint=_HINT)
+        found = directory.read(name, limit=TAIL_BYTES)
+    if found != expected:
+        raise BackupCorrupt(f"{directory.path / name} does not say what the metadata says", hint=_HINT)
+
+
+def tail_of(pieces: Iterator[bytes]) -> bytes:
+    """Consume `pieces` and return the last 64 KiB."""
+    tail = b""
+    for piece in pieces:
+        tail = (tail + piece)[-TAIL_BYTES:]
+    return tail
