@@ -16,11 +16,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from vya_backupdb.domain import periods
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.series import CLOCK_TOLERANCE, Backup, Series, newest_first
+
+
+#: A century: beyond it a date would leave the calendar of datetime.
+MAX_SAFETY_DAYS: Final = 36_500
 
 
 class Strategy(StrEnum):
@@ -53,6 +58,9 @@ class Policy:
             value = getattr(self, field.name)
             if isinstance(value, int) and value < (least := 1 if field.name in {"minimum", "safety_days"} else 0):
                 raise ConfigurationError(f"retention.{field.name} is {value}", hint=f"Write {least} or more.")
+        if self.safety_days is not None and self.safety_days > MAX_SAFETY_DAYS:
+            hint = f"Write {MAX_SAFETY_DAYS} or less, or leave it out to keep them for ever."
+            raise ConfigurationError(f"retention.safety_days is {self.safety_days}", hint=hint)
 
     def describe(self) -> str:
         """Return the rules in force, for the reason of a deletion: ``daily 7, weekly 4, minimum 1``."""

@@ -250,7 +250,9 @@ def test_latest_is_the_newest_good_one_that_is_neither_from_the_future_nor_a_saf
     assert latest(others[:3], now=NOW) is None
 
 
-@pytest.mark.parametrize(("field", "value"), [("daily", -1), ("minimum", 0), ("keep_last", -5), ("safety_days", 0)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("daily", -1), ("minimum", 0), ("keep_last", -5), ("safety_days", 0), ("safety_days", 10**9)]
+)
 def test_a_bad_number_is_refused_by_its_name(field: str, value: int) -> None:
     with pytest.raises(ConfigurationError, match=rf"retention\.{field} is {value}"):
         Policy(**{field: value})  # type: ignore[arg-type]
