@@ -23,7 +23,6 @@ from vya_backupdb.domain import periods
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.series import CLOCK_TOLERANCE, Backup, Series, newest_first
 
-
 #: A century: beyond it a date would leave the calendar of datetime.
 MAX_SAFETY_DAYS: Final = 36_500
 
