@@ -2,12 +2,14 @@
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 
 from tests.cluster import paths
 from tests.cluster.cluster import Cluster, Provider, answers
 from tests.cluster.command import Say, say_to_stderr
 from tests.cluster.engine import Engine, ensure_engine, find_engine, stop_engine
+from tests.cluster.kind import KindProvider, why_not
 from tests.cluster.local import LocalProvider
 
 
@@ -35,13 +37,26 @@ def take_down(say: Say = say_to_stderr, *, engine: bool = False) -> None:
     with _alone(say):
         found = find_engine()
         if found is not None:
-            _provider(found, say).down()
+            for provider in (KindProvider(found, say), LocalProvider(found, say)):
+                provider.down()
         if engine:
             stop_engine(say)
 
 
 def _provider(engine: Engine, say: Say) -> Provider:
-    return LocalProvider(engine, say)
+    """Return the provider whose nodes exist, else the best that can be used here."""
+    kind, local = KindProvider(engine, say), LocalProvider(engine, say)
+    existing: list[Provider] = [provider for provider in (kind, local) if provider.nodes()]
+    if existing:
+        return existing[0]
+    asked = os.environ.get("VYA_BACKUPDB_CLUSTER", "")
+    if asked:
+        return kind if asked == "kind" else local
+    refusal = why_not(engine)
+    if refusal is None:
+        return kind
+    say(f"kind cannot be used here: {refusal}; using nodes of our own")
+    return local
 
 
 @contextlib.contextmanager

@@ -107,3 +107,11 @@ def wait_for(what: str, *argv: str, seconds: int) -> None:
         kubectl("wait", f"--timeout={seconds}s", *argv)
     except CommandError as error:
         raise ClusterError(f"{what} within {seconds} s: {error}") from error
+
+
+def roll_out(what: str, namespace: str, workload: str, *, seconds: int) -> None:
+    """Wait until a workload runs as it is specified now; raise ClusterError, naming what was waited for."""
+    try:
+        kubectl(f"--namespace={namespace}", "rollout", "status", workload, f"--timeout={seconds}s")
+    except CommandError as error:
+        raise ClusterError(f"{what} within {seconds} s: {error}") from error

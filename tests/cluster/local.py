@@ -42,13 +42,15 @@ class LocalProvider:
             return self.nodes()
         begun = time.monotonic()
         image = node_images.ensure_node_image(self._engine, self._say)
-        if starts:
-            self._restart()
-        if not self._start_missing(image, max(nodes, len(starts))):
-            self._say("the nodes did not come back; making new ones")
+        existing = self._containers()
+        for name in existing:
+            self._engine.run("start", name, check=False)
+        self._make_missing(image, max(nodes, len(existing)))
+        if not self._answers_in_time() and existing:
+            self._say("the nodes did not come back as they were left; making new ones")
             self.down()
-            self._start_missing(image, nodes)
-        self._finish()
+            self._make_missing(image, nodes)
+        self._finish(restarted=bool(existing))
         self._say(
             f"up in {time.monotonic() - begun:.0f} s: {len(self.nodes())} node(s), KUBECONFIG={paths.kubeconfig()}"
         )
@@ -110,22 +112,16 @@ class LocalProvider:
     def _complete(self) -> object:
         return json.loads(self._complete_file().read_text()) if self._complete_file().exists() else None
 
-    def _restart(self) -> None:
-        for name in self._containers():
-            self._engine.run("start", name, check=False)
-
-    def _start_missing(self, image: str, nodes: int) -> bool:
-        """Make the nodes that are missing, and tell whether all answer."""
-        existing = self._containers()
-        if f"{_PREFIX}1" not in existing:
+    def _make_missing(self, image: str, nodes: int) -> None:
+        """Make the nodes that are missing; without node 1, which holds the state, all are made anew."""
+        if f"{_PREFIX}1" not in self._containers() or not paths.kubeconfig().exists():
             self.down()
-            existing = []
             self._prepare()
+        existing = self._containers()
         for number in range(1, nodes + 1):
             if f"{_PREFIX}{number}" not in existing:
                 self._say(f"starting node{number}")
                 self._start(image, number)
-        return self._wait_until_answering()
 
     def _prepare(self) -> None:
         memory = int(self._engine.run("info", "--format", "{{.MemTotal}}").stdout)
@@ -159,20 +155,18 @@ class LocalProvider:
         self._engine.run("cp", f"{self._settings() / f'node{number}'}/.", f"{name}:/etc/kubernetes/")
         self._engine.run("start", name)
 
-    def _wait_until_answering(self) -> bool:
+    def _answers_in_time(self) -> bool:
         deadline = time.monotonic() + _API_SECONDS
         while not cluster.answers():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not self._starts():
                 return False
             time.sleep(0.5)
         return True
 
-    def _finish(self) -> None:
+    def _finish(self, *, restarted: bool) -> None:
         """Bring the nodes to Ready, and DNS and storage to the cluster."""
-        if not cluster.answers():
-            raise ClusterError(
-                f"the API server does not answer within {_API_SECONDS} s; see `logs node1 kube-apiserver`"
-            )
+        if not self._answers_in_time():
+            raise ClusterError(f"the API server does not answer within {_API_SECONDS} s: {self._last_words()}")
         self._route()
         nodes = [f"node/{name}" for name in self.nodes()]
         cluster.wait_for("nodes did not register", "--for=create", *nodes, seconds=_NODE_SECONDS)
@@ -180,9 +174,16 @@ class LocalProvider:
         cluster.apply((paths.HERE / "coredns" / "coredns.yaml").read_text())
         self.load(*node_images.SUPPORT)
         cluster.wait_for("nodes did not become ready", "--for=condition=Ready", *nodes, seconds=_NODE_SECONDS)
-        dns = ("--namespace=kube-system", "deployment/coredns")
-        cluster.wait_for("cluster DNS did not come up", "--for=condition=Available", *dns, seconds=_NODE_SECONDS)
+        if restarted:
+            # what the API server says of a node and its pods is from before the restart: only a new pod proves them
+            cluster.kubectl("--namespace=kube-system", "rollout", "restart", "deployment/coredns")
+        cluster.roll_out("cluster DNS did not come up", "kube-system", "deployment/coredns", seconds=_NODE_SECONDS)
         self._complete_file().write_text(json.dumps(self._starts()))
+
+    def _last_words(self) -> str:
+        """Return why the control plane is not there, as far as it told."""
+        log = self.exec("node1", "tail", "-n", "5", "/var/log/node/kube-apiserver.log", check=False).stdout
+        return log or self._engine.run("logs", "--tail", "5", f"{_PREFIX}1", check=False).stderr or "it said nothing"
 
     def _route(self) -> None:
         """Tell each node by which other node the pods of that one are reached."""
