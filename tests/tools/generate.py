@@ -15,6 +15,8 @@ from vya_backupdb.builders.crd import crds
 ROOT = Path(__file__).resolve().parents[2]
 CHART = Path("charts/vya-backupdb")
 HEADER = "# Generated from operator/vya_backupdb/domain/specs*.py by 'make generate'; do not edit.\n"
+INSTALL_NAMESPACE = "vya-backupdb"
+_HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 _ANNOTATION = """\
   {{- if .Values.crds.keep }}
   annotations:
@@ -51,11 +53,21 @@ def install_text() -> str:
     """Return install.yaml: the chart with its default values, for those who do not use Helm."""
     from tests.tools.chart import render
 
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "vya-backupdb"}}
-    documents = [namespace, *render(namespace="vya-backupdb", name="vya-backupdb")]
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": INSTALL_NAMESPACE, "labels": labels}}
+    documents = [namespace, *map(_without_helm, render(namespace=INSTALL_NAMESPACE, name="vya-backupdb"))]
     head = "# Generated from charts/vya-backupdb with its default values by 'make generate'; do not edit.\n"
     hint = "# kubectl apply --server-side -f install.yaml\n"
     return head + hint + yaml.safe_dump_all(documents, sort_keys=False, width=120, allow_unicode=True)
+
+
+def _without_helm(document: dict[str, Any]) -> dict[str, Any]:
+    """Return `document` without the marks by which Helm knows its own: these objects would not be."""
+    metadata = document["metadata"]
+    labels = {key: value for key, value in metadata.get("labels", {}).items() if key not in _HELM_LABELS}
+    metadata = {**metadata, "labels": labels}
+    metadata.pop("annotations", None)
+    return {**document, "metadata": metadata}
 
 
 def stale(files: dict[Path, str]) -> list[Path]:
