@@ -1,0 +1,164 @@
+"""Listeners of a run's events: live bars on a terminal, JSON lines for a log, silence for ``--format json``."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+from vya_backupdb.cli.invocation import Format, now, on_terminal
+from vya_backupdb.cli.output import console, plain, size
+from vya_backupdb.domain.redact import Redactor
+from vya_backupdb.dumper.events import DatabaseEnded, Event, Listener, Moved, Noted, RunEnded, StepStarted, to_dict
+
+PROGRESS_LINE_EVERY_SECONDS: Final = 10.0
+
+
+@contextmanager
+def listening(wanted: Format | None, redact: Redactor) -> Iterator[Listener]:
+    """Give the listener that fits `--format` and the place; a live view ends with the block."""
+    if wanted is Format.JSON:
+        yield lambda _event: None
+    elif wanted is None and not on_terminal():
+        yield JsonLines(sys.stdout, redact)
+    elif on_terminal():
+        with LiveView(console(), redact) as view:
+            yield view
+    else:
+        yield Notes(console(), redact)
+
+
+class JsonLines:
+    """One JSON object a line and event; progress of one database at most every ten seconds."""
+
+    def __init__(self, stream: TextIO, redact: Redactor) -> None:
+        self._stream, self._redact = stream, redact
+        self._lock = threading.Lock()
+        self._told: dict[tuple[str, str], float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Write `event`."""
+        with self._lock:
+            if isinstance(event, Moved) and not self._is_due(event):
+                return
+            # ensure_ascii off: a name is readable, and redaction by value finds a secret as it is
+            line = json.dumps(to_dict(event, now()), ensure_ascii=False)
+            self._stream.write(self._redact(line) + "\n")
+            self._stream.flush()
+
+    def _is_due(self, event: Moved) -> bool:
+        key, moment = (event.kind, event.name), time.monotonic()
+        if moment - self._told.get(key, 0.0) < PROGRESS_LINE_EVERY_SECONDS:
+            return False
+        self._told[key] = moment
+        return True
+
+
+class Notes:
+    """Only warnings, as lines: for tables that go into a file."""
+
+    def __init__(self, target: Console, redact: Redactor) -> None:
+        self._console, self._redact = target, redact
+
+    def __call__(self, event: Event) -> None:
+        """Print a note; leave out everything else."""
+        if isinstance(event, Noted):
+            self._console.print(note_text(event, self._redact))
+
+
+def note_text(event: Noted, redact: Redactor) -> Text:
+    """Return a note as one line."""
+    where = f"{plain(event.name)}: " if event.name else ""
+    style = "yellow" if event.level == "warning" else "dim"
+    return Text(f"{event.level}: {where}{plain(redact(event.message))}", style=style)
+
+
+class _Packed(ProgressColumn):
+    """The size of the file so far."""
+
+    def render(self, task: Task) -> Text:
+        packed = task.fields.get("file_bytes") or 0
+        return Text(f"→ {size(packed)}" if packed else "", style="green")
+
+
+class LiveView:
+    """A bar for each database under way: bytes, rate, time left by the last backup's size."""
+
+    def __init__(self, target: Console, redact: Redactor) -> None:
+        self._lock = threading.Lock()
+        self._redact = redact
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._progress = Progress(
+            SpinnerColumn(finished_text=" "),
+            TextColumn("{task.fields[label]}", style="bold"),
+            TextColumn("{task.fields[step]}", style="cyan"),
+            BarColumn(bar_width=24),
+            DownloadColumn(binary_units=True),
+            _Packed(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
+            console=target,
+            transient=True,
+        )
+
+    def __enter__(self) -> "LiveView":
+        """Begin to draw."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Remove the bars."""
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show `event`."""
+        with self._lock:
+            match event:
+                case StepStarted():
+                    self._step(event)
+                case Moved():
+                    task = self._tasks.get((event.kind, event.name))
+                    if task is not None:
+                        self._progress.update(task, completed=event.raw_bytes, file_bytes=event.file_bytes)
+                case DatabaseEnded():
+                    self._ended(event)
+                case Noted():
+                    self._progress.console.print(note_text(event, self._redact))
+                case RunEnded():
+                    self._progress.stop()
+
+    def _step(self, event: StepStarted) -> None:
+        key = (event.kind, event.name)
+        old = self._tasks.pop(key, None)
+        if old is not None:
+            self._progress.remove_task(old)
+        self._tasks[key] = self._progress.add_task(
+            "", total=event.expected_bytes, label=label(event.kind, event.name), step=event.step.value, file_bytes=0
+        )
+
+    def _ended(self, event: DatabaseEnded) -> None:
+        task = self._tasks.pop((event.row.kind, event.row.name), None)
+        if task is not None:
+            self._progress.remove_task(task)
+
+
+def label(kind: str, name: str) -> str:
+    """Return how a database, or the users file, is called in a table."""
+    return "users and roles" if kind == "users" else plain(name)

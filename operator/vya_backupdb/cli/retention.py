@@ -1,0 +1,125 @@
+"""``vya-backupdb retention plan|apply``: what would be deleted and why; and that it is."""
+
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from vya_backupdb.cli import options, output, settings
+from vya_backupdb.cli.invocation import Format, Invocation, chosen, the_one
+from vya_backupdb.cli.working import working
+from vya_backupdb.domain.config import DatabaseConfig
+from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.domain.report import RunReport, to_dict
+from vya_backupdb.domain.retention import Action, Decision
+from vya_backupdb.dumper.prune import Pruning, apply_retention, plan_retention
+from vya_backupdb.dumper.session import open_session
+
+app = typer.Typer(help="Delete the backups that no rule keeps.", no_args_is_help=True)
+
+
+@app.command("plan")
+def plan(
+    context: typer.Context,
+    config: options.Config = settings.DEFAULT_PATH,
+    instance: options.Instance = None,
+    wanted: options.FormatOption = None,
+    verbose: options.Verbose = False,
+) -> int:
+    """Say for every backup whether it would be kept or deleted, and why. Nothing is deleted."""
+    invocation: Invocation = context.obj
+    loaded = invocation.configure(config, verbose=verbose)
+    documents: list[dict[str, Any]] = []
+    frozen = False
+    with working(invocation, loaded, Format.JSON) as tools:
+        for database in chosen(loaded, instance):
+            pruning = plan_retention(open_session(loaded, database, tools))
+            frozen = frozen or pruning.refusal is not None
+            if output.chosen_format(wanted) is Format.JSON:
+                documents.append(_document(database, pruning))
+            else:
+                show_plan(database, pruning)
+    if output.chosen_format(wanted) is Format.JSON:
+        output.print_json(documents)
+    return ExitCode.RETENTION_FROZEN if frozen else ExitCode.OK
+
+
+@app.command("apply")
+def apply(
+    context: typer.Context,
+    config: options.Config = settings.DEFAULT_PATH,
+    instance: options.Instance = None,
+    wanted: options.FormatOption = None,
+    verbose: options.Verbose = False,
+    run_id: options.RunId = None,
+    termination_log: options.TerminationLog = None,
+) -> int:
+    """Delete exactly what 'retention plan' says. Only backups of the configured schedule are ever deleted."""
+    invocation: Invocation = context.obj
+    run = invocation.begin("retention", run_id=run_id, termination_log=termination_log)
+    loaded = invocation.configure(config, verbose=verbose)
+    database = the_one(loaded, instance)
+    as_json = output.chosen_format(wanted) is Format.JSON
+    planned: list[dict[str, Any]] = []
+
+    def show(pruning: Pruning) -> None:
+        planned.append(_document(database, pruning))
+        if not as_json:
+            show_plan(database, pruning)
+
+    with working(invocation, loaded, Format.JSON) as tools:
+        report = apply_retention(open_session(loaded, database, tools), run, invocation.delivery(), show)
+    if as_json:
+        output.print_json({**planned[0], "report": to_dict(report)})
+    else:
+        _show_end(report)
+    return report.exit_code
+
+
+def _document(database: DatabaseConfig, pruning: Pruning) -> dict[str, Any]:
+    return {
+        "instance": database.id,
+        "frozen": pruning.refusal.message if pruning.refusal else None,
+        "decisions": [_decision_dict(one, pruning) for one in pruning.plan.decisions],
+    }
+
+
+def _decision_dict(decision: Decision, pruning: Pruning) -> dict[str, Any]:
+    backup = decision.backup
+    return {
+        "action": decision.action.value,
+        "database": backup.series.database_name,
+        "schedule": backup.series.schedule,
+        "backup": backup.id,
+        "path": str(pruning.stored[backup.key].path),
+        "timestamp": backup.timestamp.isoformat(),
+        "size_bytes": backup.size_bytes,
+        "reasons": list(decision.reasons),
+    }
+
+
+def show_plan(database: DatabaseConfig, pruning: Pruning) -> None:
+    """Print each backup with its fate and the reasons for it."""
+    table = output.table("", "backup", "begun", "size", "why", right=("size",), fold=("backup", "why"))
+    for decision in pruning.plan.decisions:
+        backup = decision.backup
+        table.add_row(
+            output.state(decision.action.value),
+            output.cell(backup.id),
+            output.cell(output.moment(backup.timestamp)),
+            output.cell(output.size(backup.size_bytes)),
+            output.cell("; ".join(decision.reasons)),
+        )
+    deleted = [one for one in pruning.plan.decisions if one.action is Action.DELETE]
+    freed = output.size(sum(one.backup.size_bytes for one in deleted))
+    console = output.console()
+    console.print(Text(database.id, style="bold"))
+    console.print(table)
+    kept = len(pruning.plan.decisions) - len(deleted)
+    console.print(Text(f"{kept} to keep, {len(deleted)} to delete ({freed})", style="dim"))
+    if pruning.refusal is not None:
+        console.print(Text(f"! {output.plain(pruning.refusal.message)}", style="yellow"))
+
+
+def _show_end(report: RunReport) -> None:
+    output.console().print(Text.assemble(("✔", "green"), f" {report.message}"))

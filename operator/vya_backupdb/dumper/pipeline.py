@@ -1,0 +1,110 @@
+"""The way of the bytes: client → scanner → gzip (on another core) → hash and file, in pieces of 1 MiB; and back again.
+
+Memory is constant: a few blocks, whatever the size. Nothing here decides whether a dump is good, except that a failed
+source never gets a gzip trailer: a truncated file must not look whole.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from vya_backupdb.dumper.events import Kind, Listener, Moved
+from vya_backupdb.engines.base import HeldLock, ScanResult, StreamScanner
+from vya_backupdb.storage.compress import GzipWriter, gunzip
+
+TELL_EVERY_SECONDS: Final = 0.25
+LOCK_EVERY_SECONDS: Final = 30.0
+
+
+class Sink(Protocol):
+    """Where compressed bytes go; `storage.tree` gives it."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take all of `data`; return how many bytes that was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What went through: the scan, and the bytes before compression."""
+
+    scan: ScanResult
+    raw_bytes: int
+
+
+class Meter:
+    """Counts what passes in one step of one database, tells it four times a second, and looks after its lock."""
+
+    def __init__(
+        self, say: Listener, *, name: str, kind: Kind, lock: HeldLock | None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._say, self._name, self._kind, self._lock, self._now = say, name, kind, lock, now
+        self._told = self._verified = now()
+        self.raw_bytes = 0
+        self.file_bytes = 0
+
+    def passed(self, raw_bytes: int) -> None:
+        """Count `raw_bytes` more. Raise DumpFailed if the lock was lost."""
+        self.raw_bytes += raw_bytes
+        moment = self._now()
+        if moment - self._told >= TELL_EVERY_SECONDS:
+            self._told = moment
+            self._say(Moved(self._name, self._kind, self.raw_bytes, self.file_bytes))
+        if self._lock is not None and moment - self._verified >= LOCK_EVERY_SECONDS:
+            self._verified = moment
+            self._lock.verify()
+
+
+@dataclass(slots=True)
+class _Counted:
+    """Passes writes on, and keeps the meter's count of compressed bytes."""
+
+    sink: Sink
+    meter: Meter
+
+    def write(self, data: bytes) -> int:
+        written = self.sink.write(data)
+        self.meter.file_bytes += written
+        return written
+
+
+def compression_threads(cpus: int) -> int:
+    """Return how many cores deflate: on two the client and the server need the other one."""
+    return 1 if cpus <= 2 else min(4, cpus // 2)
+
+
+def write_dump(
+    sink: Sink, source: Callable[[Callable[[bytes], None]], None], *, level: int, scanner: StreamScanner, meter: Meter
+) -> Passed:
+    """Write what `source` gives to its argument into `sink`, compressed at `level`, and return what was seen.
+
+    `source` returns only after a good end: its error, like the sink's, goes on, and leaves a file without a trailer.
+    """
+    with GzipWriter(_Counted(sink, meter), level=level, threads=compression_threads(_cpus())) as gzip:
+
+        def take(chunk: bytes) -> None:
+            scanner.feed(chunk)
+            gzip.write(chunk)
+            meter.passed(len(chunk))
+
+        source(take)
+    return Passed(scanner.result(), meter.raw_bytes)
+
+
+def read_back(
+    compressed: Iterable[bytes], *, scanner: StreamScanner, meter: Meter, source: str, check: Callable[[], None]
+) -> Passed:
+    """Inflate `compressed` to its end and return what was seen. Raise BackupCorrupt naming `source`.
+
+    `check` is called with each piece; it raises to give up.
+    """
+    for chunk in gunzip(compressed, source=source):
+        check()
+        scanner.feed(chunk)
+        meter.passed(len(chunk))
+    return Passed(scanner.result(), meter.raw_bytes)
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0))

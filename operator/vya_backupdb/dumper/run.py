@@ -1,0 +1,232 @@
+"""A backup run of one instance: every covered database and the users file, several at once; a failure stops no other.
+
+Invariants: a run id that the tree holds complete is never run again (`AlreadyDone`); a retry does only what this run
+has not committed; two processes with one run id exclude each other; the report is delivered after each database.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from vya_backupdb.domain.config import DatabaseConfig
+from vya_backupdb.domain.errors import BackupDBError, NotFound, StorageError
+from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.domain.ids import RunId
+from vya_backupdb.domain.metadata import BackupMetadata
+from vya_backupdb.domain.report import DatabaseRow, RunReport, ServerReport, StorageReport
+from vya_backupdb.dumper import backup, users
+from vya_backupdb.dumper.backup import Made, Run
+from vya_backupdb.dumper.deliver import Delivery
+from vya_backupdb.dumper.events import DatabaseEnded, Kind, Noted, RunEnded, RunStarted
+from vya_backupdb.dumper.progress import Progress, Verdict, verdict
+from vya_backupdb.dumper.session import Server, Session
+from vya_backupdb.engines.base import DatabaseInfo
+from vya_backupdb.storage import space
+from vya_backupdb.storage.catalog import StoredBackup
+
+_log = logging.getLogger(__name__)
+
+ALREADY_DONE: Final = "AlreadyDone"
+GLOB: Final = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was asked for. `databases` empty means every covered one; `parallelism` is databases at a time."""
+
+    run: RunId
+    reason: str
+    parallelism: int
+    databases: tuple[str, ...] = ()
+
+
+def run_backup(session: Session, order: Order, deliver: Delivery) -> RunReport:
+    """Back up what `order` asks for and return the report, delivered; its exit code is the run's.
+
+    Raise what prevents the whole run before it began (configuration, credentials, connection, volume, Busy).
+    """
+    tree = session.tree
+    before = tree.run(order.run)
+    if before is not None and before.exit_code == ExitCode.OK and before.finished_at is not None:
+        return _already_done(session, before, deliver)
+    session.tools.stop.check()
+    server = session.ask_server()
+    for text in tree.claim(session.app.owner, server.info.identity):
+        session.say(Noted(text, level="warning"))
+    with tree.lock_run(order.run):
+        deliver.save = tree.save_run
+        for text in tree.recover():
+            session.say(Noted(text))
+        return _Backup(session, order, server, deliver).do()
+
+
+def _already_done(session: Session, before: RunReport, deliver: Delivery) -> RunReport:
+    message = f"the run {before.run} was complete already; nothing was done again"
+    report = deliver(before.model_copy(update={"reason": ALREADY_DONE, "message": message}))
+    session.say(RunEnded(report))
+    return report
+
+
+class _Backup:
+    """One run under way."""
+
+    def __init__(self, session: Session, order: Order, server: Server, deliver: Delivery) -> None:
+        self._session, self._order, self._server = session, order, server
+        self._run = Run(order.run, order.reason, server)
+        self._progress = Progress(order.run, clock=session.tools.clock, deliver=deliver)
+        self._stored = session.tree.backups()
+        self._users = session.tree.users()
+
+    def do(self) -> RunReport:
+        """Do everything, in threads, and return the final report."""
+        names = self._names()
+        with_users = self._session.database.users and not self._order.databases
+        todo: list[tuple[Kind, str]] = [("users", users.NAME)] if with_users else []
+        todo += [("database", name) for name in names]
+        self._session.say(RunStarted(self._order.run, "backup", tuple(name for _, name in todo)))
+        self._progress.announce(todo)
+        with ThreadPoolExecutor(self._order.parallelism, thread_name_prefix="dump") as pool:
+            jobs = [pool.submit(self._one, kind, name) for kind, name in todo]
+            self._await(jobs)
+        self._see_space()
+        report = self._progress.end(self._verdict())
+        self._session.say(RunEnded(report))
+        return report
+
+    def _await(self, jobs: Sequence[Future[None]]) -> None:
+        """Wait for all; an unknown error in one stops the others and goes on to the outermost handler."""
+        ended, _ = wait(jobs, return_when=FIRST_EXCEPTION)
+        for job in ended:
+            error = job.exception()
+            if error is not None:
+                self._session.tools.stop.now(BackupDBError("the run was ended by an unexpected error"))
+                raise error
+
+    def _verdict(self) -> Verdict:
+        rows = self._progress.rows
+        stopped = self._session.tools.stop.reason
+        # a signal that came after the last database had ended took nothing away
+        return verdict(rows, stopped=stopped if any(row.status == "failed" for row in rows) else None)
+
+    def _names(self) -> list[str]:
+        """Return the databases to do; add a failed row for each that was asked for by name and is not there."""
+        found = self._session.engine.databases()
+        uncovered = sum(not one.covered for one in found)
+        info = self._server.info
+        self._progress.saw(
+            server=ServerReport(
+                product=info.product,
+                version=info.version,
+                identity=info.identity,
+                databases=len(found),
+                uncovered=uncovered,
+            )
+        )
+        for name in missing(self._session.database, self._order.databases, found):
+            self._failed("database", name, NotFound(f"the server has no database {name!r}"))
+        wanted = set(self._order.databases)
+        return [one.name for one in found if (one.name in wanted if wanted else one.covered)]
+
+    def _one(self, kind: Kind, name: str) -> None:
+        try:
+            self._session.tools.stop.check()
+            made = self._committed(kind, name) or self._make(kind, name)
+        except BackupDBError as error:
+            self._failed(kind, name, error)
+            return
+        row = self._row(kind, name, made)
+        self._progress.add(row)
+        self._session.say(DatabaseEnded(row))
+
+    def _make(self, kind: Kind, name: str) -> Made | StoredBackup:
+        expected = self._expected(kind, name)
+        if kind == "users":
+            return users.back_up_users(self._session, self._run, expected_bytes=expected)
+        done = partial(self._committed_now, name)
+        made = backup.back_up(self._session, self._run, name, expected_bytes=expected, done=lambda: done() is not None)
+        return made or done() or self._gone(name)
+
+    def _gone(self, name: str) -> StoredBackup:
+        raise NotFound(f"the backup of {name!r} by this run vanished from the tree while it was looked at")
+
+    def _committed(self, kind: Kind, name: str) -> StoredBackup | None:
+        """Return what an earlier attempt of this very run has committed."""
+        stored = self._users if kind == "users" else self._stored
+        return _of_run(stored, self._order.run, None if kind == "users" else name)
+
+    def _committed_now(self, name: str) -> StoredBackup | None:
+        return _of_run(self._session.tree.backups(name), self._order.run, name)
+
+    def _expected(self, kind: Kind, name: str) -> int | None:
+        for stored in reversed(self._users if kind == "users" else self._stored):
+            if stored.metadata is not None and (kind == "users" or stored.database == name):
+                return stored.metadata.uncompressed_bytes
+        return None
+
+    def _row(self, kind: Kind, name: str, made: Made | StoredBackup) -> DatabaseRow:
+        stored = made.stored if isinstance(made, Made) else made
+        info = stored.metadata.file_info if stored.metadata else None
+        return DatabaseRow(
+            name=name,
+            kind=kind,
+            status="success",
+            backup_id=stored.id,
+            size_bytes=info.size_bytes if info else None,
+            duration_seconds=stored.metadata.backup_info.duration_seconds if stored.metadata else None,
+            finished_at=self._session.tools.clock(),
+            warnings=len(stored.metadata.warnings) if stored.metadata else 0,
+        )
+
+    def _failed(self, kind: Kind, name: str, error: BackupDBError) -> None:
+        text = self._session.tools.redact(str(error))
+        row = DatabaseRow(
+            name=name,
+            kind=kind,
+            status="failed",
+            finished_at=self._session.tools.clock(),
+            reason=error.exit_code.reason,
+            error=text,
+        )
+        self._save_failure(kind, name, text)
+        self._progress.add(row)
+        self._session.say(DatabaseEnded(row))
+
+    def _save_failure(self, kind: Kind, name: str, text: str) -> None:
+        """Note the failure on the volume; where even that fails, the report tells it."""
+        info = backup.backup_info(self._session, name, self._server.now())
+        failed = info.model_copy(update={"status": "failed", "error_message": text})
+        metadata = BackupMetadata(kind=kind, backup_info=failed, run=self._run.info(self._session))
+        try:
+            self._session.tree.save_failure(self._order.run, None if kind == "users" else name, metadata)
+        except StorageError as error:
+            _log.warning("the failure of %r could not be noted: %s", name, error.message)
+
+    def _see_space(self) -> None:
+        found = space.space(self._session.tree.root)
+        self._progress.saw(storage=StorageReport(free_bytes=found.free_bytes, total_bytes=found.total_bytes))
+
+
+def _of_run(stored: Sequence[StoredBackup], run: RunId, database: str | None) -> StoredBackup | None:
+    for one in stored:
+        made_by = one.metadata.run.id if one.metadata and one.metadata.run else None
+        if one.problem is None and made_by == run and database in {None, one.database}:
+            return one
+    return None
+
+
+def missing(config: DatabaseConfig, asked: Sequence[str], found: Sequence[DatabaseInfo]) -> list[str]:
+    """Return the databases that were named, not matched by a pattern, and do not exist: never left out in silence."""
+    exact = asked or [name for name in config.include_databases if not GLOB.intersection(name)]
+    there = {one.name for one in found}
+    return [name for name in exact if name not in there and (asked or config.wants(name))]
+
+
+def dry_run(session: Session, databases: tuple[str, ...], done: Callable[[str], None]) -> None:
+    """Tell `done` each database that a run would dump. Raise as a run would before it began."""
+    session.ask_server()
+    for one in session.engine.databases():
+        if one.name in databases or (not databases and one.covered):
+            done(one.name)
