@@ -9,6 +9,7 @@ test runs ask at once.
 import contextlib
 import fcntl
 import functools
+import os
 import subprocess
 import tempfile
 import time
@@ -94,14 +95,18 @@ class Workshop:
         """Return a local base image of a Debian suite, made by mmdebstrap if it is not here."""
         fingerprint = _base_fingerprint(suite)
         reference = f"{LOCAL}/debian-{suite}:{fingerprint}"
-        if self._label(reference) is not None:
-            return reference
+        with _locked(f"debian-{suite}"):
+            if self._label(reference) is None:
+                self._import(suite, reference, fingerprint)
+                self._drop_outdated(f"{LOCAL}/debian-{suite}", reference)
+        return reference
+
+    def _import(self, suite: str, reference: str, fingerprint: str) -> None:
         with self._progress(f"Debian {suite} base image", debian.SECONDS), tempfile.TemporaryDirectory() as folder:
             tar = Path(folder) / "root.tar"
             debian.make_tar(suite, tar, self.say)
             changes = ("--change", f"LABEL {LABEL}={fingerprint}", "--change", 'CMD ["bash"]')
             self._docker("import", *changes, str(tar), reference)
-        return reference
 
     # servers ----------------------------------------------------------------------------------------------------------
 
@@ -115,7 +120,8 @@ class Workshop:
         reason = self._pulls().pull(recipe.name)
         if not reason:
             return recipe.name
-        self.say(f"{recipe.name} cannot be pulled ({reason}): building it from Debian packages")
+        # the last clause says it; the whole is in the cache
+        self.say(f"{recipe.name} cannot be pulled ({reason.rsplit(': ', 1)[-1]}): building it from Debian packages")
         arguments = {"BASE": self.suite(recipe.suite), **recipe.arguments}
         with self._progress(recipe.name, recipe.seconds):
             self._build(local, FOLDER, FOLDER / recipe.product / "Dockerfile", arguments, {})
@@ -158,8 +164,6 @@ class Workshop:
     def _build(
         self, tag: str, context: Path, dockerfile: Path, arguments: Mapping[str, str], labels: Mapping[str, str]
     ) -> None:
-        import os
-
         passed = {**{name: os.environ[name] for name in _PROXIES if name in os.environ}, **arguments}
         argv = (
             "docker", "build", "--network", "host", "--tag", tag, "--file", str(dockerfile),
