@@ -5,16 +5,17 @@ Unknown keys are refused with their path; every error names the field and says w
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vya_backupdb.domain.errors import ConfigurationError
+from vya_backupdb.domain.schedule import parse_time_zone
+from vya_backupdb.domain.structure import parse_structure
 
 DATABASE_ID = re.compile(r"^[a-zA-Z0-9-]+$")
 DEFAULT_PORTS: Mapping[str, int] = {"mysql": 3306, "postgresql": 5432}
@@ -41,6 +42,15 @@ class SSLMode(StrEnum):
     REQUIRE = "require"
     VERIFY_CA = "verify-ca"
     VERIFY_FULL = "verify-full"
+
+
+def _checked(value: str, parse: Callable[..., object]) -> str:
+    """Return `value` if `parse` takes it; its error becomes a ValueError, which pydantic gives the field's path."""
+    try:
+        parse(value, field="the value")
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+    return value
 
 
 def _absolute(value: str) -> str:
@@ -186,6 +196,11 @@ class StorageConfig(Model):
     min_free_bytes: int = Field(default=0, ge=0)
     file_mode: int = Field(default=0o600, ge=0o400, le=0o660)
 
+    @field_validator("structure")
+    @classmethod
+    def _known_structure(cls, value: str) -> str:
+        return _checked(value, parse_structure)
+
 
 class RetentionConfig(Model):
     """What to keep. The counts are of periods that have a good backup, never ages."""
@@ -250,11 +265,7 @@ class AppConfig(Model):
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"{value!r} is not an IANA time zone, such as UTC or Europe/Berlin") from None
-        return value
+        return _checked(value, parse_time_zone)
 
     @field_validator("databases")
     @classmethod
