@@ -105,7 +105,8 @@ def _from_store(path: Path, config: CredentialsConfig, database_id: str) -> Cred
 
 def _check_mode(path: Path) -> None:
     """Raise CredentialsUnreadable if others may read the file. A mounted Secret has the modes that kubelet gives it."""
-    if (path.parent / "..data").is_symlink():
+    # kubelet's mark lies at the root of the volume; the Jobs' volume holds the Secret in a directory below it
+    if any((parent / "..data").is_symlink() for parent in path.parents):
         return
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
