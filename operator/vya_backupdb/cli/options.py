@@ -15,7 +15,12 @@ Config = Annotated[
 ]
 FormatOption = Annotated[
     Format | None,
-    typer.Option("--format", help="How to print. Default: tables on a terminal, JSON otherwise.", show_default=False),
+    typer.Option(
+        "--format",
+        envvar="VYA_BACKUPDB_FORMAT",
+        help="How to print. Default: tables on a terminal, JSON otherwise.",
+        show_default=False,
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log debugging details to stderr.")]
 Instance = Annotated[
