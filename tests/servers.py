@@ -10,6 +10,7 @@ the end of the run with the reason.
 """
 
 import contextlib
+import functools
 import os
 import socket
 import time
@@ -24,7 +25,7 @@ from pymysql.constants import CLIENT
 from testcontainers.core.container import DockerContainer, ExecConfig
 
 from tests import images
-from tests.cluster.engine import EngineUnavailable, ensure_engine
+from tests.cluster.engine import Engine, EngineUnavailable, ensure_engine
 from tests.images import catalogue
 
 PASSWORD: Final = 'it\'s a "test" \\ %s # : pass'  # quoting that fails shows in every test
@@ -189,35 +190,46 @@ def server(
     files: Mapping[str, bytes] | None = None,
     fast: bool = True,
     password_in_file: bool = False,
+    tmpfs: Sequence[str] = (),
+    volumes: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Iterator[Server]:
     """Run a server for the caller alone.
 
     `files` are copied into the container before it starts (init scripts, certificates); `arguments` go to the server;
-    `fast` turns syncing off; `password_in_file` tells that the caller gave it as `…_FILE`; `options` go to docker's
-    create (user, read_only, cap_drop, tmpfs, volumes, network …).
+    `fast` turns syncing off; `password_in_file` tells that the caller gave it as `…_FILE`; `tmpfs` are paths, `volumes`
+    maps names to paths (nothing of the image is copied into them); `options` go to docker's create (user, cap_drop …).
     Raises ImageUnavailableError and ServerError.
     """
     product_name, _, version = name.partition(":")
     product = PRODUCTS[product_name]
-    _prepare_engine()
-    image = images.ensure(name)
-    port = free_port()
+    engine = _prepare_engine()
     given = {} if password_in_file else {product.password_variable: password}
     environment = {**given, **product.environment, **(environment or {})}
-    container = DockerContainer(image, env=environment, labels={LABEL: _owner()}, **options)
-    # a port of our own choice: one that the engine chooses changes with every restart
-    container.with_bind_ports(product.port, port)
+    container = DockerContainer(images.ensure(name), env=environment, labels={LABEL: _owner()}, **options)
     container.with_command([*(product.fast if fast else ()), *arguments])
+    container.tmpfs.update(dict.fromkeys(tmpfs, ""))
+    for volume, path in (volumes or {}).items():
+        container.with_volume_mapping(volume, path, "nocopy")
     for path, content in (files or {}).items():
         container.with_copy_into_container(content, path, mode=0o644)
+    port = _publish(container, product.port, engine)
     with container:
-        host = container.get_container_host_ip()
-        started = Server(
-            product_name, version, "127.0.0.1" if host == "localhost" else host, port, product.user, password, container
-        )
+        host = "127.0.0.1" if engine.private else container.get_container_host_ip()
+        started = Server(product_name, version, host, port, product.user, password, container)
         started.wait()
         yield started
+
+
+def _publish(container: DockerContainer, inner: int, engine: Engine) -> int:
+    """Publish a port under one of our own choice: one that the engine chooses changes with every restart."""
+    port = free_port()
+    container.with_bind_ports(inner, port)
+    if engine.private:
+        # docker takes a pair as well: nobody but this machine is to reach a test's server
+        ports: dict[str, Any] = container.ports
+        ports[str(inner)] = ("127.0.0.1", port)
+    return port
 
 
 class Servers:
@@ -225,12 +237,22 @@ class Servers:
 
     def __init__(self) -> None:
         self._started: dict[str, Server] = {}
+        self._failed: dict[str, ServerError] = {}
         self._stack = contextlib.ExitStack()
 
     def __call__(self, name: str) -> Server:
-        """Return the shared server of this name; skip the test when its image cannot be had."""
+        """Return the shared server of this name; skip the test when its image cannot be had.
+
+        Raises ServerError when it does not come up, at once from the second time on.
+        """
+        if name in self._failed:
+            raise self._failed[name]
         if name not in self._started:
-            self._started[name] = self._stack.enter_context(self.own(name))
+            try:
+                self._started[name] = self._stack.enter_context(self.own(name))
+            except ServerError as error:
+                self._failed[name] = error
+                raise
         return self._started[name]
 
     def own(self, name: str, **settings: Any) -> "contextlib.AbstractContextManager[Server]":
@@ -277,24 +299,19 @@ def free_port() -> int:
         return port
 
 
-_prepared: list[str] = []
-
-
-def _prepare_engine() -> None:
+@functools.cache
+def _prepare_engine() -> Engine:
     """Point testcontainers at the engine, and remove what an earlier run left because it was killed."""
-    if _prepared:
-        return
     engine = ensure_engine()
     # before the first client is made; its reaper's image cannot be pulled everywhere, and this is our own
     os.environ.update(engine.environ())
-    listed = engine.run(
-        "ps", "--all", "--no-trunc", "--filter", f"label={LABEL}", "--format", '{{.ID}} {{.Label "' + LABEL + '"}}'
-    )
+    shown = "{{.ID}} {{.Label " + f'"{LABEL}"' + "}}"
+    listed = engine.run("ps", "--all", "--no-trunc", "--filter", f"label={LABEL}", "--format", shown)
     for line in listed.stdout.splitlines():
         identity, _, owner = line.partition(" ")
         if _is_gone(owner):
             engine.run("rm", "--force", "--volumes", identity, check=False)
-    _prepared.append(engine.host)
+    return engine
 
 
 def _owner() -> str:

@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Iterator
 
 import pytest
+from tests.cluster.engine import ensure_engine
 from tests.servers import PASSWORD, PRODUCTS, Server, Servers
 
 POSTGRES = ["postgres:15", "postgres:17", "postgres:18"]
@@ -80,21 +81,31 @@ def test_first_start_runs_init_scripts_and_a_restart_keeps_the_data(own: Server)
 _PROCESS = {"postgres": "postgres", "mariadb": "mariadbd", "mysql": "mysqld"}
 
 
+@pytest.fixture
+def pod_volume() -> Iterator[str]:
+    """A volume as kubelet hands it to a pod with `fsGroup: 999`: root's, with the group's right to write."""
+    engine = ensure_engine()
+    options = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=mode=2775,uid=0,gid=999")
+    name = engine.run("volume", "create", *options).stdout.strip()
+    yield name
+    engine.run("volume", "rm", name)
+
+
 @pytest.mark.parametrize("name", ALL)
-def test_a_server_runs_in_a_restricted_pod(servers: Servers, name: str) -> None:
+def test_a_server_runs_in_a_restricted_pod(servers: Servers, pod_volume: str, name: str) -> None:
     """Uid 999, no capabilities, no new privileges, read-only root, data on a volume of root and group 999."""
-    product = name.partition(":")[0]
-    mount = "/var/lib/postgresql" if product == "postgres" else "/var/lib/mysql"
-    environment = {"PGDATA": f"{mount}/data/pgdata"} if product == "postgres" else {}
-    writable = dict.fromkeys(("/tmp", "/run"), "mode=1777")
+    postgres = name.startswith("postgres")
+    mount, run = ("/data", "/var/run/postgresql") if postgres else ("/var/lib/mysql", "/run/mysqld")
     with servers.own(
         name,
-        environment=environment,
+        # initdb wants a directory of its own, which the top of a volume never is; the official image asks for the same
+        environment={"PGDATA": "/data/pgdata"} if postgres else {},
         user="999:999",
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         read_only=True,
-        tmpfs={**writable, mount: "mode=2775,uid=0,gid=999"},
+        tmpfs=["/tmp", run],
+        volumes={pod_volume: mount},
     ) as started:
         assert _reported(started)
 
