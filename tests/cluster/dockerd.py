@@ -135,8 +135,13 @@ def _terminate(root: tuple[str, ...], pid: int) -> None:
     try:
         for name in (signal.SIGTERM, signal.SIGKILL):
             run(*root, "kill", f"-{name.value}", str(pid), check=False)
-            if select.select([handle], [], [], _STOP_SECONDS)[0]:
+            if await_end(handle):
                 return
     finally:
         os.close(handle)
     raise DaemonError(f"dockerd (pid {pid}) does not end, not even by SIGKILL")
+
+
+def await_end(handle: int) -> bool:
+    """Tell whether the process of a pidfd ends in time; it need not be a child of ours."""
+    return bool(select.select([handle], [], [], _STOP_SECONDS)[0])

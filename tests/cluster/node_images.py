@@ -44,6 +44,12 @@ def ensure_node_image(engine: Engine, say: Say) -> str:
     return node
 
 
+def save_all(engine: Engine, target: Path, say: Say) -> None:
+    """Write an archive of everything that a cluster needs, for an engine that cannot build it itself."""
+    node = ensure_node_image(engine, say)
+    engine.run("save", "--output", str(target), node, _ensure_base(engine, say), *SUPPORT)
+
+
 def _link_kubectl(kubernetes: Path) -> None:
     aside = paths.binaries() / ".kubectl.new"
     aside.unlink(missing_ok=True)
