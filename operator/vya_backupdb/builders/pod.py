@@ -13,6 +13,7 @@ from vya_backupdb.builders import labels
 from vya_backupdb.builders.config import BACKUPS, CA, CLIENT_CERTIFICATE, CREDENTIALS, KEYRING, MOUNT
 from vya_backupdb.domain.specs import BackupInstance
 from vya_backupdb.domain.specs_base import Model
+from vya_backupdb.domain.specs_job import ResourceRequirements
 
 Manifest = dict[str, Any]
 
@@ -101,7 +102,7 @@ def _container(instance: BackupInstance, settings: JobSettings, words: tuple[str
         "imagePullPolicy": settings.image_pull_policy,
         "args": [escape(word) for word in words],
         "env": environment,
-        "resources": dump(resources) if resources else _DEFAULT_RESOURCES,
+        "resources": _resources(resources) if resources else _DEFAULT_RESOURCES,
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -116,6 +117,11 @@ def _container(instance: BackupInstance, settings: JobSettings, words: tuple[str
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
         ],
     }
+
+
+def _resources(given: ResourceRequirements) -> Manifest:
+    """Return `given` with every quantity as text, as the API server gives it back (``cpu: 1`` is an int in YAML)."""
+    return {part: {name: str(quantity) for name, quantity in wanted.items()} for part, wanted in dump(given).items()}
 
 
 def _pod_security() -> Manifest:
