@@ -1,13 +1,29 @@
 """Which engine serves which configuration: a table, no discovery by name."""
 
 from collections.abc import Callable
+from typing import Final, Protocol
 
 from vya_backupdb.domain.config import DatabaseConfig, DatabaseType
 from vya_backupdb.engines.base import Credentials, Engine, StreamScanner
 from vya_backupdb.engines.clients import Clients
+from vya_backupdb.engines.my_scan import MySQLScanner
+from vya_backupdb.engines.mysql import MySQL
 from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
 from vya_backupdb.engines.pg_users import MARKER
 from vya_backupdb.engines.postgresql import PostgreSQL
+
+
+class _Maker(Protocol):
+    def __call__(
+        self, config: DatabaseConfig, credentials: Credentials, *, clients: Clients, redact: Callable[[str], str]
+    ) -> Engine: ...
+
+
+_ENGINES: Final[dict[DatabaseType, _Maker]] = {DatabaseType.POSTGRESQL: PostgreSQL, DatabaseType.MYSQL: MySQL}
+_SCANNERS: Final[dict[DatabaseType, Callable[[], StreamScanner]]] = {
+    DatabaseType.POSTGRESQL: PgScanner,
+    DatabaseType.MYSQL: MySQLScanner,
+}
 
 
 def engine_for(
@@ -18,11 +34,9 @@ def engine_for(
     `redact` knows the credentials already. Raise CredentialsUnreadable, naming the field, if user or password cannot
     be given to this server's clients.
     """
-    return PostgreSQL(database, credentials, clients=clients, redact=redact)
+    return _ENGINES[database.type](database, credentials, clients=clients, redact=redact)
 
 
 def scanner_for(kind: DatabaseType, *, users: bool = False) -> StreamScanner:
     """Return a fresh scanner for a file of that kind, to look at a stored backup without any server."""
-    if users:
-        return MarkerScanner(MARKER)
-    return PgScanner()
+    return MarkerScanner(MARKER) if users else _SCANNERS[kind]()

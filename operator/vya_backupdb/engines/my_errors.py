@@ -1,0 +1,94 @@
+"""The errors of MySQL, MariaDB and PyMySQL in the words of our tree, redacted. They are told by their numbers."""
+
+import re
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+import pymysql
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from vya_backupdb.domain.errors import (
+    AuthenticationFailed,
+    BackupDBError,
+    ConnectionFailed,
+    NotFound,
+    PrivilegeMissing,
+    ServerError,
+    TLSFailed,
+)
+
+_REFUSED: Final = frozenset({1045, 1130, 1251, 1524, 1698, 1820, 1862, 2049, 2059, 2061, 3118, 3955, 4151})
+_DENIED: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 3619, 3988})
+_CROWDED: Final = frozenset({1040, 1129, 1203, 1226})
+_LOST: Final = frozenset({1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2055, 4031})
+_NO_DATABASE: Final = 1049
+_INSECURE: Final = frozenset({2026, 3159})
+
+_ACCOUNT_HINT: Final = (
+    "Correct the credentials of the instance, or the account on the server (its host part, REQUIRE SSL, a lock)."
+)
+_TLS_HINT: Final = "Check ssl_mode, ssl_ca_cert and the server's certificate."
+_PRIVILEGE_HINT: Final = "Grant the account what the message names."
+
+
+def where(product: str, host: str, port: int) -> str:
+    """Return the server in words, for a message."""
+    return f"{product} at {host}" if host.startswith("/") else f"{product} at {host}:{port}"
+
+
+def number(error: SQLAlchemyError) -> int | None:
+    """Return the server's or the driver's error number, or None where there is none."""
+    original = error.orig if isinstance(error, DBAPIError) else None
+    first = original.args[0] if isinstance(original, pymysql.MySQLError) and original.args else None
+    return first if isinstance(first, int) else None
+
+
+def of_connection(error: SQLAlchemyError, server: str, redact: Callable[[str], str]) -> BackupDBError:
+    """Return our error for a connection that could not be made."""
+    message = f"connecting to {server} failed: {text(error, redact)}"
+    code = number(error)
+    if code in _INSECURE or _is_tls(error):
+        return TLSFailed(message, hint=_TLS_HINT)
+    if code in _REFUSED:
+        return AuthenticationFailed(message, hint=_ACCOUNT_HINT)
+    if code in _DENIED:
+        return PrivilegeMissing(message, hint=_PRIVILEGE_HINT)
+    if code in _CROWDED:
+        return ConnectionFailed(message, hint="Raise the server's limit, lower the parallelism, or FLUSH HOSTS.")
+    return ConnectionFailed(message, hint="Check host, port and the network policy between here and the server.")
+
+
+def of_statement(error: SQLAlchemyError, doing: str, redact: Callable[[str], str]) -> BackupDBError:
+    """Return our error for a statement that failed while `doing` (in words, such as 'listing the databases')."""
+    said = text(error, redact)
+    code = number(error)
+    if code in _DENIED:
+        return PrivilegeMissing(f"{doing}: {said}", hint=_PRIVILEGE_HINT)
+    if code == _NO_DATABASE:
+        return NotFound(f"{doing}: {said}", hint="Check the name of the database.")
+    if code is None or code in _LOST or code == 0:
+        return ConnectionFailed(f"{doing}: the session was lost: {said}", hint="See the server's log.")
+    return ServerError(f"{doing}: {said}", hint="See the server's log.")
+
+
+def timed_out(error: SQLAlchemyError) -> bool:
+    """Whether the other side took the connection and then said nothing."""
+    original = error.orig if isinstance(error, DBAPIError) else None
+    return isinstance(getattr(original, "original_exception", None), TimeoutError)
+
+
+def text(error: SQLAlchemyError, redact: Callable[[str], str]) -> str:
+    """Return the server's own words on one line; SQLAlchemy's would quote statement and parameters."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, pymysql.MySQLError) and len(original.args) > 1:
+        words = f"{original.args[1]} ({original.args[0]})"
+    else:
+        words = str(original) or type(original).__name__
+    return redact(" ".join(words.split()))
+
+
+def _is_tls(error: SQLAlchemyError) -> bool:
+    original = error.orig if isinstance(error, DBAPIError) else None
+    inner = getattr(original, "original_exception", None)
+    return isinstance(inner, ssl.SSLError) or bool(re.search(r"\bSSL is required\b|insecure transport", str(original)))

@@ -1,0 +1,113 @@
+"""Making, dropping and counting MySQL and MariaDB databases for a restore.
+
+These servers cannot rename a database, so a dump is loaded under the final name, into a database that did not exist.
+Whoever restores notes that name in a journal before `create` and takes it out after the last row, so that what a killed
+restore left is known as ours, and is dropped, by the journal and by nothing else.
+"""
+
+import re
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from vya_backupdb.domain.errors import BackupDBError, ConfigurationError, RestoreFailed, TargetExists
+from vya_backupdb.domain.metadata import DatabaseSettings, TableInfo
+from vya_backupdb.engines import my_errors
+from vya_backupdb.engines.base import Count, Product
+from vya_backupdb.engines.my_session import Server, Session, literal, quote
+
+MAX_NAME_CHARACTERS: Final = 64
+_EXISTS: Final = 1007
+_WORD: Final = re.compile(r"[A-Za-z0-9_]+")
+
+
+def check_name(database: str) -> None:
+    """Raise ConfigurationError for a name that neither product takes."""
+    fits = 0 < len(database) <= MAX_NAME_CHARACTERS and not database.endswith(" ")
+    if not fits or any(ord(character) > 0xFFFF or character == "\0" for character in database):
+        raise ConfigurationError(
+            f"{database!r} cannot be a database's name",
+            hint="Use 1 to 64 characters of the basic plane, the last of which is no blank.",
+        )
+
+
+def exists(server: Server, database: str) -> bool:
+    """See `base.Engine.exists`. As the server compares names: exactly, or without regard to case."""
+    with server.session() as session:
+        return _exists(session, database)
+
+
+def create(server: Server, product: Product, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+    """See `base.Engine.create`."""
+    check_name(database)
+    with server.session() as session:
+        if _exists(session, database):
+            raise _target_exists(database)
+        try:
+            session.run(f"CREATE DATABASE {quote(database)}{_attributes(product, settings)}")
+        except SQLAlchemyError as error:
+            if my_errors.number(error) == _EXISTS:
+                raise _target_exists(database) from error
+            raise _refused(server, error, f"creating database {database!r}") from error
+    return ()
+
+
+def drop(server: Server, database: str) -> None:
+    """See `base.Engine.drop`."""
+    with server.session() as session:
+        try:
+            session.run(f"DROP DATABASE IF EXISTS {quote(database)}")
+        except SQLAlchemyError as error:
+            raise _refused(server, error, f"dropping database {database!r}") from error
+
+
+def count(server: Server, database: str) -> Count:
+    """See `base.Engine.count`."""
+    with server.session() as session:
+        rows = session.rows(
+            "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = :db"
+            " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1",
+            f"listing the tables of {database!r}",
+            db=database,
+        )
+        counted = tuple(_counted(session, database, str(row["name"])) for row in rows)
+    return Count(len(counted), sum(table.rows or 0 for table in counted), counted)
+
+
+def _counted(session: Session, database: str, name: str) -> TableInfo:
+    doing = f"counting the rows of {database}.{name}"
+    (rows,) = session.shown(f"SELECT COUNT(*) FROM {quote(database)}.{quote(name)}", doing)  # noqa: S608 - quoted
+    return TableInfo(name=name, rows=int(rows))
+
+
+def _exists(session: Session, database: str) -> bool:
+    sql = "SELECT SCHEMA_NAME AS name FROM information_schema.SCHEMATA"
+    names = {str(row["name"]) for row in session.rows(sql, f"looking for database {database!r}")}
+    if session.variable("lower_case_table_names") != "0":
+        return database.casefold() in {name.casefold() for name in names}
+    return database in names
+
+
+def _attributes(product: Product, settings: DatabaseSettings) -> str:
+    for word in filter(None, (settings.charset, settings.collation)):
+        if not _WORD.fullmatch(word):
+            raise ConfigurationError(f"{word!r} is no character set or collation", hint="The metadata is damaged.")
+    clauses = [
+        *((f" CHARACTER SET {settings.charset}",) if settings.charset else ()),
+        *((f" COLLATE {settings.collation}",) if settings.collation else ()),
+        *((f" COMMENT {literal(settings.comment)}",) if settings.comment and product == "MariaDB" else ()),
+    ]
+    return "".join(clauses)
+
+
+def _target_exists(database: str) -> TargetExists:
+    return TargetExists(f"database {database!r} exists already", hint="Choose another target name.")
+
+
+def _refused(server: Server, error: SQLAlchemyError, doing: str) -> BackupDBError:
+    translated = my_errors.of_statement(error, doing, server.redact)
+    if translated.exit_code.reason in {"ConnectionFailed", "PrivilegeMissing"} and my_errors.number(error) is None:
+        return translated
+    if translated.exit_code.reason == "PrivilegeMissing":
+        return translated
+    return RestoreFailed(translated.message, hint="Correct what the server names, then restore again.")

@@ -1,0 +1,113 @@
+"""Reads a mysqldump or mariadb-dump stream as it passes: its tables, their rows where they can be counted, its end.
+
+No string in an INSERT holds a raw newline (both clients escape them), so a statement ends at the first line that ends
+in ``;``. MariaDB's client writes one row a line: counting newlines counts the rows exactly. Oracle's writes a whole
+INSERT on one line; counting its rows means following every string, which cost a fifth of the whole pipeline when it was
+measured, so those rows stay unknown (None), except for a table without any INSERT, which has none.
+Bodies of triggers, routines and events stand between ``DELIMITER ;;`` and ``DELIMITER ;`` and are passed over.
+"""
+
+import re
+from typing import Final
+
+from vya_backupdb.domain.metadata import TableInfo
+from vya_backupdb.engines.base import ScanResult
+
+_TAIL: Final = 4096
+_MARKER: Final = re.compile(rb"\*/;\n\n-- Dump completed(?: on [0-9: -]+)?\n\Z")
+_NAME: Final = rb"`((?:[^`]|``)+)`"
+_OPENER: Final = re.compile(rb"^(?:INSERT INTO `|CREATE TABLE `|DELIMITER ;;\n)", re.MULTILINE)
+_INSERT: Final = re.compile(rb"INSERT INTO %s (?:\(`(?:[^`]|``)+`(?:, `(?:[^`]|``)+`)*\) )?VALUES([ \n])" % _NAME)
+_CREATE: Final = re.compile(rb"CREATE TABLE %s \(" % _NAME)
+_END_OF_BODY: Final = b";;\nDELIMITER ;\n"
+_LONGEST_OPENER: Final = 16
+#: The longest INSERT header: 4,096 columns of 64 characters, each of up to 4 bytes or a doubled backtick.
+_LONGEST_HEADER: Final = 2 * 1024 * 1024
+
+
+class MySQLScanner:
+    """`base.StreamScanner` for both clients' dumps of one database."""
+
+    def __init__(self) -> None:
+        self._rows: dict[bytes, int | None] = {}
+        self._tail = b""
+        self._rest = b""  # not yet looked at, after the one byte of context in front
+        self._start = 0  # where looking goes on in _rest
+        self._table: bytes | None = None  # inside an INSERT: into which table
+        self._by_line = False  # inside an INSERT: whether each row has a line of its own
+        self._in_body = False
+
+    def feed(self, chunk: bytes | bytearray | memoryview) -> None:
+        """See `base.StreamScanner.feed`."""
+        self._tail = (self._tail + chunk[-_TAIL:])[-_TAIL:]
+        self._look(self._rest + chunk, final=False)
+
+    def result(self) -> ScanResult:
+        """See `base.StreamScanner.result`."""
+        self._look(self._rest, final=True)
+        tables = tuple(TableInfo(name=_text(name), rows=rows) for name, rows in sorted(self._rows.items()))
+        problem = ""
+        if self._table is not None or self._in_body:
+            problem = "the dump ends in the middle of a statement"
+        elif not _MARKER.search(self._tail):
+            problem = "the dump lacks its closing line '-- Dump completed'"
+        return ScanResult(tables, not problem, problem)
+
+    def _look(self, data: bytes, *, final: bool) -> None:
+        position, going = self._start, True
+        while going:
+            if self._table is not None:
+                position, going = self._in_rows(data, position, self._table)
+            elif self._in_body:
+                position, going = self._inside_body(data, position)
+            else:
+                position, going = self._outside(data, position, final)
+        self._start = min(1, position)
+        self._rest = data[position - self._start :]
+
+    def _outside(self, data: bytes, position: int, final: bool) -> tuple[int, bool]:
+        limit = len(data) if final else len(data) - _LONGEST_OPENER
+        opener = _OPENER.search(data, position)
+        if opener is None or opener.start() >= limit:
+            return max(position, limit), False
+        if opener[0].startswith(b"DELIMITER"):
+            self._in_body = True
+            # the newline stays: an empty body would end at once
+            return opener.end() - 1, True
+        header = (_CREATE if opener[0].startswith(b"CREATE") else _INSERT).match(data, opener.start())
+        if header is None:
+            cut = not final and len(data) - opener.start() < _LONGEST_HEADER
+            return (opener.start(), False) if cut else (opener.end(), True)
+        self._enter(header)
+        return header.end(), True
+
+    def _enter(self, header: re.Match[bytes]) -> None:
+        table = header[1]
+        self._rows.setdefault(table, 0)
+        if header.re is _INSERT:
+            self._table = table
+            self._by_line = header[2] == b"\n"
+            if not self._by_line:
+                self._rows[table] = None
+
+    def _in_rows(self, data: bytes, position: int, table: bytes) -> tuple[int, bool]:
+        if not self._by_line:
+            end = data.find(b"\n", position)
+            self._table = None if end >= 0 else table
+            return (end + 1, True) if end >= 0 else (len(data), False)
+        end = data.find(b";\n", position - 1)
+        limit = end + 2 if end >= 0 else max(position, len(data) - 1)
+        self._rows[table] = (self._rows[table] or 0) + data.count(b"\n", position, limit)
+        self._table = None if end >= 0 else table
+        return limit, end >= 0
+
+    def _inside_body(self, data: bytes, position: int) -> tuple[int, bool]:
+        end = data.find(_END_OF_BODY, position)
+        if end < 0:
+            return max(position, len(data) - len(_END_OF_BODY) + 1), False
+        self._in_body = False
+        return end + len(_END_OF_BODY), True
+
+
+def _text(name: bytes) -> str:
+    return name.replace(b"``", b"`").decode("utf-8", "backslashreplace")

@@ -1,0 +1,288 @@
+"""MySQL and MariaDB, each by its own dump client.
+
+MariaDB's ``mariadb-dump`` writes dumps of a MySQL server that cannot be restored (generated columns), and each
+product's client refuses the other's flags. What the server calls itself decides; a configured flavor that disagrees
+is an error. Locks are ``GET_LOCK`` of a hash of the database's name. A restore loads under the final name (`my_restore`).
+"""
+
+import contextlib
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Final
+
+from vya_backupdb.domain.config import DatabaseConfig
+from vya_backupdb.domain.errors import Busy, ConfigurationError, DumpFailed, RestoreFailed, ServerError, WrongServer
+from vya_backupdb.domain.metadata import DatabaseSettings
+from vya_backupdb.engines import my_catalog, my_restore, my_users, stderr, tls
+from vya_backupdb.engines.base import (
+    Checkpoint,
+    Command,
+    Count,
+    Credentials,
+    DatabaseInfo,
+    DumpPlan,
+    LoadPlan,
+    Option,
+    Product,
+    ServerInfo,
+    Snapshot,
+    UsersDump,
+)
+from vya_backupdb.engines.clients import Client, Clients
+from vya_backupdb.engines.my_scan import MySQLScanner
+from vya_backupdb.engines.my_session import Server, Session, product_of
+from vya_backupdb.engines.pg_scan import MarkerScanner
+
+SYSTEM_DATABASES: Final = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
+_LOCK_SLICE_SECONDS: Final = 1.0
+_DUMP: Final = (
+    "--single-transaction",
+    "--quick",
+    "--routines",
+    "--events",
+    "--triggers",
+    "--hex-blob",
+    "--default-character-set=utf8mb4",
+    "--max-allowed-packet=1G",
+    "--net-buffer-length=1M",
+    "--no-tablespaces",
+    "--skip-lock-tables",
+    "--tz-utc",
+    "--comments",
+    "--skip-dump-date",
+)
+_LOAD: Final = (
+    # turns off every command of the client but DELIMITER, and takes the bytes as they are
+    "--binary-mode",
+    "--batch",
+    "--default-character-set=utf8mb4",
+    "--max-allowed-packet=1G",
+    "--local-infile=0",
+    "--init-command=SET SESSION wait_timeout=86400, net_read_timeout=3600, net_write_timeout=3600",
+)
+
+
+class NamedLock:
+    """`base.HeldLock` over one session."""
+
+    def __init__(self, session: Session, database: str) -> None:
+        self._session, self._database = session, database
+
+    def verify(self) -> None:
+        """See `base.HeldLock.verify`."""
+        try:
+            sql = "SELECT IS_USED_LOCK(:name) = CONNECTION_ID()"
+            held = self._session.value(sql, "asking for the lock", name=lock_name(self._database))
+        except ServerError as error:
+            raise self._lost(error.message) from error
+        if not held:
+            raise self._lost("the server does not know it any more")
+
+    def _lost(self, why: str) -> DumpFailed:
+        return DumpFailed(
+            f"the lock on database {self._database!r} was lost: {why}",
+            hint="Another run may have worked on it at the same time; what was made is not used. Run it again.",
+        )
+
+
+class MySQL:
+    """`base.Engine` for one MySQL or MariaDB server."""
+
+    loads_beside = False
+
+    def __init__(
+        self, config: DatabaseConfig, credentials: Credentials, *, clients: Clients, redact: Callable[[str], str]
+    ) -> None:
+        """Raise CredentialsUnreadable, naming the field, if the protocol cannot carry user or password."""
+        self._config = config
+        self._clients = clients
+        self._redact = redact
+        self._server = Server(config, credentials, redact)
+
+    def connect_check(self) -> ServerInfo:
+        """See `base.Engine.connect_check`."""
+        with self._server.session() as session:
+            return self._server_info(session)
+
+    @cached_property
+    def _info(self) -> ServerInfo:
+        return self.connect_check()
+
+    @property
+    def _product(self) -> Product:
+        return self._info.product
+
+    def _server_info(self, session: Session) -> ServerInfo:
+        version = str(session.value("SELECT VERSION()", "asking for the version"))
+        product = product_of(version)
+        flavor = self._config.flavor
+        if flavor is not None and flavor.value != product.lower():
+            raise WrongServer(
+                f"{self._server.name} is {product} {self._redact(version)}, but flavor is {flavor.value}",
+                hint="Correct the flavor of the instance, or its host.",
+            )
+        numbers = re.search(r"\d+(?:\.\d+)+", version.removeprefix("5.5.5-"))
+        now = session.value("SELECT UTC_TIMESTAMP(6)", "asking for the time")
+        return ServerInfo(
+            product=product,
+            version=version,
+            version_tuple=tuple(int(part) for part in numbers[0].split(".")) if numbers else (0,),
+            identity=_identity(session, product),
+            now=now.replace(tzinfo=UTC) if isinstance(now, datetime) else datetime.fromisoformat(f"{now}+00:00"),
+        )
+
+    def databases(self) -> list[DatabaseInfo]:
+        """See `base.Engine.databases`."""
+        with self._server.session() as session:
+            rows = session.rows(
+                "SELECT s.SCHEMA_NAME AS name, SUM(t.DATA_LENGTH + t.INDEX_LENGTH) AS size,"
+                " COUNT(CASE WHEN t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') THEN 1 END) AS tables"
+                " FROM information_schema.SCHEMATA s LEFT JOIN information_schema.TABLES t"
+                " ON t.TABLE_SCHEMA = s.SCHEMA_NAME GROUP BY s.SCHEMA_NAME",
+                "listing the databases",
+            )
+        found = [(str(row["name"]), row) for row in rows if str(row["name"]).lower() not in SYSTEM_DATABASES]
+        return [
+            DatabaseInfo(name, int(row["size"] or 0), int(row["tables"]), *self._coverage(name))
+            for name, row in sorted(found)
+        ]
+
+    def _coverage(self, name: str) -> tuple[bool, str]:
+        if self._config.wants(name):
+            return True, "is included"
+        included = self._config.model_copy(update={"include_databases": ("*",)})
+        return False, "is not in include_databases" if included.wants(name) else "is in exclude_databases"
+
+    @contextmanager
+    def lock(self, database: str, *, wait_seconds: float, checkpoint: Checkpoint | None = None) -> Iterator[NamedLock]:
+        """See `base.Engine.lock`."""
+        with self._server.session() as session:
+            deadline = time.monotonic() + wait_seconds
+            while not self._try_lock(session, database, deadline - time.monotonic()):
+                if checkpoint is not None:
+                    checkpoint()
+                if time.monotonic() >= deadline:
+                    raise Busy(
+                        f"database {database!r} is held by another run for more than {wait_seconds:.0f} seconds",
+                        hint="Wait for that run; the lock ends with its session.",
+                    )
+            yield NamedLock(session, database)
+
+    def _try_lock(self, session: Session, database: str, seconds: float) -> bool:
+        """Wait on the server for at most a second; return whether the lock was had."""
+        wait = max(0.0, min(_LOCK_SLICE_SECONDS, seconds))
+        sql = "SELECT GET_LOCK(:name, :wait)"
+        return bool(session.value(sql, "asking for the lock", name=lock_name(database), wait=wait))
+
+    def snapshot(self, database: str) -> contextlib.AbstractContextManager[my_catalog.MySQLSnapshot]:
+        """See `base.Engine.snapshot`."""
+        return my_catalog.snapshot(self._server, self._product, database)
+
+    def dump(self, database: str, snapshot: Snapshot) -> DumpPlan:
+        """See `base.Engine.dump`. `snapshot` is one of this engine's own."""
+        if not isinstance(snapshot, my_catalog.MySQLSnapshot):
+            raise TypeError("a MySQL dump needs a MySQL snapshot")
+        client = self._clients.mysql_dump(self._info)
+        flags = self._mariadb_flags(snapshot) if client.product == "MariaDB" else self._oracle_flags(client)
+        return DumpPlan(Command((*self._head(client), *_DUMP, *flags, "--", database)), client.words)
+
+    def _head(self, client: Client) -> tuple[str | Option, ...]:
+        """Return program, option file (first, or the client reads others) and TLS flags."""
+        file = Option("--defaults-file=", self._server.option_file())
+        return (client.path, file, *tls.client_options(self._config, client))
+
+    def _mariadb_flags(self, snapshot: my_catalog.MySQLSnapshot) -> tuple[str, ...]:
+        return ("--max-statement-time=0", *(("--dump-history",) if snapshot.versioned else ()))
+
+    def _oracle_flags(self, client: Client) -> tuple[str, ...]:
+        return (
+            # with GTIDs the client would lock all tables and write a line that no other server can take
+            "--set-gtid-purged=OFF",
+            "--column-statistics=0",
+            *(("--init-command=SET SESSION max_execution_time=0",) if client.version >= (9,) else ()),
+        )
+
+    def scanner(self) -> MySQLScanner:
+        """See `base.Engine.scanner`."""
+        return MySQLScanner()
+
+    def users_scanner(self) -> MarkerScanner:
+        """See `base.Engine.users_scanner`."""
+        return MarkerScanner(my_users.MARKER)
+
+    def judge_stderr(self, text: str) -> list[str]:
+        """See `base.Engine.judge_stderr`."""
+        return stderr.unknown_lines(text, (*stderr.HARMLESS["mysql"], *self._config.allowed_stderr), self._redact)
+
+    def dump_failure(self, database: str, exit_code: int, text: str) -> DumpFailed:
+        """See `base.Engine.dump_failure`."""
+        program = "mariadb-dump" if self._product == "MariaDB" else "mysqldump"
+        return stderr.dump_failure(program, database, exit_code, text, self._redact)
+
+    def users(self) -> UsersDump:
+        """See `base.Engine.users`."""
+        return my_users.users(self._server, self._product, self._info.version)
+
+    def exists(self, database: str) -> bool:
+        """See `base.Engine.exists`."""
+        return my_restore.exists(self._server, database)
+
+    def create(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+        """See `base.Engine.create`."""
+        return my_restore.create(self._server, self._product, database, settings)
+
+    def load(self, database: str) -> LoadPlan:
+        """See `base.Engine.load`."""
+        client = self._clients.mysql(self._info)
+        # 8.0.43, 8.4.6 and 9.4 know --commands; to others it is a warning, not an error
+        oracle = ("--loose-commands=OFF",) if client.product == "MySQL" else ()
+        return LoadPlan(Command((*self._head(client), *_LOAD, *oracle, "--", database)), client.words)
+
+    def load_failure(self, database: str, exit_code: int, text: str) -> RestoreFailed:
+        """See `base.Engine.load_failure`."""
+        program = "mariadb" if self._product == "MariaDB" else "mysql"
+        return stderr.load_failure(program, database, exit_code, text, self._redact)
+
+    def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+        """See `base.Engine.finish`: character set, collation and comment were given by `create`."""
+        return ()
+
+    def rename(self, old: str, new: str) -> None:
+        """Refuse: these servers cannot rename a database (`loads_beside` is False)."""
+        raise ConfigurationError(
+            f"database {old!r} cannot be renamed to {new!r}: {self._product} has no statement for it",
+            hint="Load under the final name.",
+        )
+
+    def drop(self, database: str) -> None:
+        """See `base.Engine.drop`."""
+        my_restore.drop(self._server, database)
+
+    def count(self, database: str) -> Count:
+        """See `base.Engine.count`."""
+        return my_restore.count(self._server, database)
+
+
+def lock_name(database: str) -> str:
+    """Return the lock's name: at most 64 characters, the same for every process of ours."""
+    digest = hashlib.sha256(f"vya-backupdb:{database}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"vya-backupdb:{digest[:48]}"
+
+
+def _identity(session: Session, product: Product) -> str | None:
+    """Return what outlives restarts: MySQL's UUID; for MariaDB when its system tables were made.
+
+    MariaDB's ``server_uid`` is a hash of the network card's address and the port: it changes with every pod.
+    """
+    if product == "MySQL":
+        return session.variable("server_uuid")
+    made = session.value(
+        "SELECT MIN(CREATE_TIME) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'mysql' AND ENGINE = 'Aria'",
+        "asking for the server's identity",
+    )
+    return f"mysql schema of {made:%Y-%m-%dT%H:%M:%SZ}" if isinstance(made, datetime) else None
