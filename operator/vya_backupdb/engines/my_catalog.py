@@ -146,7 +146,7 @@ def file_name_pattern(database: str) -> str:
 def _settings(session: Session, product: Product, database: str) -> DatabaseSettings:
     comment = "SCHEMA_COMMENT" if product == "MariaDB" else "''"
     rows = session.rows(
-        "SELECT SCHEMA_NAME AS name, DEFAULT_CHARACTER_SET_NAME AS charset, DEFAULT_COLLATION_NAME AS collation,"
+        "SELECT SCHEMA_NAME AS name, DEFAULT_CHARACTER_SET_NAME AS charset, DEFAULT_COLLATION_NAME AS collation,"  # noqa: S608
         f" {comment} AS comment FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = :db",
         f"reading the attributes of {database!r}",
         db=database,

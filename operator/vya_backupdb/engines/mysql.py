@@ -2,7 +2,8 @@
 
 MariaDB's ``mariadb-dump`` writes dumps of a MySQL server that cannot be restored (generated columns), and each
 product's client refuses the other's flags. What the server calls itself decides; a configured flavor that disagrees
-is an error. Locks are ``GET_LOCK`` of a hash of the database's name. A restore loads under the final name (`my_restore`).
+is an error. Locks are ``GET_LOCK`` of a hash of the database's name. A restore loads under the final name
+(`my_restore`).
 """
 
 import contextlib
