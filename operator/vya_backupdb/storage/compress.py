@@ -4,6 +4,18 @@ Writing: `GzipWriter` over anything with ``write``; blocks of 1 MiB are deflated
 surfaces in the next `write` or in `close`, never hangs (isal 1.9 and newer), and after any error no trailer is
 written: a truncated file must not look whole. Reading: `gunzip`, which takes exactly one whole member with nothing
 after it, in bounded memory whatever the ratio.
+
+Levels, measured 2026-11 on one core of a busy 2-core machine, 121 MB of generated INSERTs (numbers, times, words, hex;
+in brackets Chinook for PostgreSQL, 0.6 MB, size only):
+
+    level   by           MB/s   size left          not used     MB/s   size left
+    1-3     ISA-L 1       262   52.8 % (28.3 %)    ISA-L 0       223   61.3 % (32.1 %)
+    4-6     ISA-L 2       238   50.6 % (27.9 %)    zlib-ng 2      87   49.7 % (28.3 %)
+    7-9     ISA-L 3       178   49.9 % (27.4 %)    zlib-ng 6/9    57/22   47.8/47.6 % (26.1/25.6 %)
+                                                   zlib 6/9       18/14   47.8/47.6 % (25.7/25.4 %)
+
+So ISA-L is taken at every level: zlib-ng would save another 4 to 6 % of the file at three to eight times the CPU, which
+the database server next door needs more.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,8 +31,8 @@ _GZIP: Final = 31
 _DAMAGED: Any = isal_zlib.error
 _NOT_USED: Final = "The backup is not used; take an older one ('list' shows them)."
 
-#: ``storage.compression_level`` to ISA-L's.
-LEVELS: Final[Mapping[int, int]] = {1: 0, 2: 1, 3: 1, 4: 1, 5: 2, 6: 2, 7: 2, 8: 3, 9: 3}
+#: ``storage.compression_level`` to ISA-L's level. ISA-L's own 0 is not offered: its 1 is faster *and* smaller on SQL.
+LEVELS: Final[Mapping[int, int]] = {1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 6: 2, 7: 3, 8: 3, 9: 3}
 
 
 class Sink(Protocol):
@@ -56,6 +68,7 @@ class GzipWriter:
     def __init__(self, sink: Sink, *, level: int, threads: int = 1) -> None:
         self._gate = _Gate(sink)
         self._open = True
+        self._block = bytearray()
         self.plain_bytes = 0
         open_threaded: Any = igzip_threaded.open
         self._file: Any = open_threaded(
@@ -73,20 +86,33 @@ class GzipWriter:
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
         """Take all of `data` and return its length in bytes. Raise what the sink raised, as soon as it is known."""
-        length = memoryview(data).nbytes
-        self._file.write(data)
+        view = memoryview(data).cast("B")
+        length = len(view)
+        while view:
+            # blocks of one size whatever the pieces: else the same dump through a slower pipe would give other bytes
+            room = BLOCK_BYTES - len(self._block)
+            self._block += view[:room]
+            view = view[room:]
+            if len(self._block) == BLOCK_BYTES:
+                self._flush_block()
         self.plain_bytes += length
         return length
+
+    def _flush_block(self) -> None:
+        block, self._block = self._block, bytearray()
+        self._file.raw.write(block)
 
     def close(self) -> None:
         """Write what is left and the trailer. Raise what the sink raised; then there is no trailer."""
         if not self._open:
             return
-        self._open = False
         try:
-            self._file.close()
-        finally:
-            self._gate.shut = True
+            self._flush_block()
+        except BaseException:
+            self.abort()
+            raise
+        self._open = False
+        self._file.close()
 
     def abort(self) -> None:
         """Stop the workers; nothing more reaches the sink. Further calls do nothing."""

@@ -5,6 +5,7 @@ noted at the first run; another server behind the same instance may be a rebuilt
 go on and deletion stops until someone accepts it.
 """
 
+from contextlib import suppress
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,15 +34,16 @@ def read_owner(directory: Directory) -> Owner | None:
 
     Raise StorageUnavailable if the file is damaged: then nobody knows whose tree it is.
     """
-    if directory.stat(NAME) is None:
+    found = directory.stat(NAME)
+    if found is None:
         return None
-    try:
-        return Owner.model_validate_json(directory.read(NAME, limit=LIMIT_BYTES))
-    except ValidationError:
-        raise StorageUnavailable(
-            f"{directory.path / NAME} is damaged, so whose tree this is cannot be told",
-            hint="Look who writes there, then restore the file or remove it: the next run writes it anew.",
-        ) from None
+    if found.st_size <= LIMIT_BYTES:
+        with suppress(ValidationError):
+            return Owner.model_validate_json(directory.read(NAME, limit=LIMIT_BYTES))
+    raise StorageUnavailable(
+        f"{directory.path / NAME} is damaged, so whose tree this is cannot be told",
+        hint="Look who writes there, then restore the file or remove it: the next run writes it anew.",
+    )
 
 
 def claim(directory: Directory, ours: Owner) -> str:

@@ -39,7 +39,8 @@ class RunLocks:
         with map_os_errors(doing):
             directory = self._site.descend(self._site.layout.runs, create=True)
         with directory:
-            with map_os_errors(doing):
+            # under the tree's lock: a recovery that tries this file meanwhile would make us look like our own double
+            with map_os_errors(doing), self._site.exclusively():
                 lock = locks.acquire(directory, f"{name}{LOCK}", wait=False)
             if lock is None:
                 raise Busy(f"the run {run} is alive elsewhere", hint="Wait for its end, or end it.")

@@ -54,10 +54,10 @@ def save_failure(runs: Directory, run: RunId, name: str, metadata: BackupMetadat
 
 def load(runs: Directory, run: str) -> RunReport | None:
     """Return the report of `run`; None if there is none, or it is damaged."""
-    name = f"{run}{_REPORT}"
-    if runs.stat(name) is None:
+    try:
+        return parse_report(runs.read(f"{run}{_REPORT}", limit=LIMIT_BYTES))
+    except FileNotFoundError:
         return None
-    return parse_report(runs.read(name, limit=LIMIT_BYTES))
 
 
 def load_all(runs: Directory) -> list[RunReport]:
