@@ -9,6 +9,7 @@ test runs ask at once.
 import contextlib
 import fcntl
 import functools
+import json
 import os
 import subprocess
 import tempfile
@@ -148,9 +149,11 @@ class Workshop:
 
     def _label(self, reference: str) -> str | None:
         """Return the recipe's label of an image: "" if it has none, None if the image is not here."""
-        template = f'{{{{index .Config.Labels "{LABEL}"}}}}'
-        result = self.engine.run("image", "inspect", "--format", template, reference, check=False)
-        return result.stdout.strip() if result.returncode == 0 else None
+        result = self.engine.run("image", "inspect", "--format", "{{json .Config.Labels}}", reference, check=False)
+        if result.returncode != 0:
+            return None
+        labels: dict[str, str] | None = json.loads(result.stdout)
+        return (labels or {}).get(LABEL, "")
 
     def _pulls(self) -> Pulls:
         return Pulls(self.engine.environ(), paths.cache() / "refused-pulls.json")

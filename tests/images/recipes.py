@@ -67,12 +67,12 @@ def _postgres(major: str, suite: str, seconds: int) -> ServerRecipe:
 SERVERS: Final = {
     recipe.name: recipe
     for recipe in (
-        ServerRecipe("mariadb:10.11", "bookworm", 20),
-        ServerRecipe("mariadb:11.8", "trixie", 20),
-        _postgres("15", "bookworm", 45),
-        _postgres("17", "trixie", 45),
-        _postgres("18", "sid", 45),
-        ServerRecipe("mysql:9.7", "sid", 30),
+        ServerRecipe("mariadb:10.11", "bookworm", 10),
+        ServerRecipe("mariadb:11.8", "trixie", 10),
+        _postgres("15", "bookworm", 25),
+        _postgres("17", "trixie", 25),
+        _postgres("18", "sid", 25),
+        ServerRecipe("mysql:9.7", "sid", 15),
     )
 }
 
@@ -84,14 +84,14 @@ PRODUCTS: Final = {
             "vya-backupdb-operator",
             "Dockerfile",
             (".dockerignore", "requirements/operator.lock", "pyproject.toml", "README.md", "LICENSE", "operator"),
-            90,
+            40,
         ),
         ProductRecipe(
             "dumper",
             "vya-backupdb-dumper",
             "images/dumper",
             (".dockerignore", "requirements/dumper.lock", "pyproject.toml", "README.md", "LICENSE", "operator"),
-            150,
+            60,
         ),
     )
 }

@@ -107,6 +107,10 @@ def test_each_column_brings_only_its_own_packages(dumper: Inside, operator: Insi
     assert operator("python", "-c", absent, *asked) == "['sqlalchemy', 'psycopg']\n"
 
 
+def test_the_program_starts_as_any_user_on_a_read_only_file_system(dumper: Inside) -> None:
+    assert "backup" in dumper("vya-backupdb", "--help")
+
+
 @pytest.mark.parametrize("program", CLIENTS)
 def test_every_client_is_there_in_its_own_place(dumper: Inside, program: str) -> None:
     assert CLIENTS[program] in dumper(program, "--version")
