@@ -1,0 +1,64 @@
+"""Whether a CronJob on the server is still the one that we would apply.
+
+Two questions, because neither is enough: a digest of what we applied last (an annotation of the CronJob, which is ours)
+notices a field that we no longer set; a comparison of each value that we do set notices what somebody else changed.
+Defaults that the server adds are on neither side. Asking first keeps an unchanged world free of write calls.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from vya_backupdb.domain.ids import PREFIX, spec_hash
+from vya_backupdb.reconcile.world import Manifest
+
+APPLIED = f"{PREFIX}/applied"
+_EMPTY: tuple[Any, ...] = (None, "", False, [], {})
+_QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|)")
+_DECIMAL = {"m": Decimal("0.001"), "": Decimal(1)} | {
+    unit: Decimal(1000) ** power for power, unit in enumerate(("k", "M", "G", "T", "P", "E"), 1)
+}
+_BINARY = {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)}
+
+
+def stamped(manifest: Manifest) -> Manifest:
+    """Return `manifest` with the digest of itself as an annotation."""
+    meta = manifest["metadata"]
+    annotations = {**(meta.get("annotations") or {}), APPLIED: spec_hash(manifest)}
+    return {**manifest, "metadata": {**meta, "annotations": annotations}}
+
+
+def drifted(stamped_manifest: Manifest, observed: Manifest) -> bool:
+    """Whether `observed` is not what applying `stamped_manifest` would leave."""
+    return not _contains(observed, stamped_manifest)
+
+
+def _contains(observed: Any, desired: Any) -> bool:
+    """Whether every value of `desired` stands in `observed`; the server does not store empty optional values."""
+    if desired in _EMPTY:
+        return observed in _EMPTY
+    if isinstance(desired, Mapping):
+        return isinstance(observed, Mapping) and all(
+            _contains(observed.get(key), value) for key, value in desired.items()
+        )
+    if isinstance(desired, list | tuple):
+        return (
+            isinstance(observed, list)
+            and len(observed) == len(desired)
+            and all(_contains(one, other) for one, other in zip(observed, desired, strict=True))
+        )
+    return bool(observed == desired) or _same_quantity(observed, desired)
+
+
+def _same_quantity(observed: Any, desired: Any) -> bool:
+    """Whether both are the same quantity: the server writes 1000m as 1."""
+    one, other = _quantity(observed), _quantity(desired)
+    return one is not None and one == other
+
+
+def _quantity(value: Any) -> Decimal | None:
+    match = _QUANTITY.fullmatch(str(value)) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    if match is None or match[1].count(".") > 1 or not any(map(str.isdigit, match[1])):
+        return None
+    return Decimal(match[1]) * (_DECIMAL | _BINARY)[match[2]]

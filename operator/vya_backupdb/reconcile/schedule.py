@@ -1,0 +1,276 @@
+"""What a BackupSchedule needs: its CronJobs as the spec says, one Job for each manual trigger, and an honest account.
+
+The CronJobs do the work, also while the operator is down; nothing here decides whether a backup may run. A missing
+instance suspends them, because their Jobs would have nothing to connect to, and never deletes them. A trigger is
+answered when its Job has been seen: a Job's name is made of the trigger's value, so asking twice makes one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from vya_backupdb.builders.jobs import JobSettings, backup_cronjob, manual_job, retention_cronjob
+from vya_backupdb.domain.ids import child_name, manual_job_name
+from vya_backupdb.domain.schedule import next_run, parse_time_zone
+from vya_backupdb.domain.specs import BackupInstance, BackupSchedule, SpecProblem
+from vya_backupdb.domain.specs_schedule import MAX_HISTORY_ROWS
+from vya_backupdb.reconcile.conditions import Wanted, find, keep, parse_time, since, timestamp
+from vya_backupdb.reconcile.drift import drifted, stamped
+from vya_backupdb.reconcile.outcome import Outcome
+from vya_backupdb.reconcile.reasons import GOOD, Reason
+from vya_backupdb.reconcile.runs import Counted, count_backups, count_retention, counted_before
+from vya_backupdb.reconcile.status import build, earliest, invalid, later, stalled, waiting
+from vya_backupdb.reconcile.world import (
+    Action,
+    Announcement,
+    ApplyCronJob,
+    CreateJob,
+    CronJobView,
+    Decision,
+    DeleteCronJob,
+    DeleteJob,
+    JobState,
+    JobView,
+    Manifest,
+    ScheduleWorld,
+    Status,
+    SuspendCronJob,
+    Trouble,
+)
+
+
+def decide_schedule(world: ScheduleWorld, *, now: datetime, settings: JobSettings) -> Decision:
+    """Return what to do for a BackupSchedule."""
+    schedule = world.resource
+    if schedule is None or schedule.deleting:
+        return Decision()
+    if isinstance(schedule, SpecProblem):
+        ready = Wanted("Ready", False, Reason.INVALID_SPEC, schedule.message)
+        status = invalid(schedule, ready, now=now)
+        return Decision(status=status, events=stalled(schedule.status, status))
+    return _Pass(world, schedule, now, settings).decide()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One look at one schedule: what the parts of the decision share."""
+
+    world: ScheduleWorld
+    schedule: BackupSchedule
+    now: datetime
+    settings: JobSettings
+
+    def decide(self) -> Decision:
+        instance = self._instance()
+        wanted = self._wanted(instance) if isinstance(instance, BackupInstance) else ()
+        trouble = self._trouble(instance, wanted)
+        trigger = self._trigger(instance)
+        backups = count_backups(self.schedule.status, self._jobs("backup"), cron_job=self._backup_name)
+        retention = count_retention(self.schedule.status, self._jobs("retention"))
+        status, wake_at = self._status(trouble, trigger, {**backups.fields, **retention.fields})
+        actions = (*self._cronjobs(instance, wanted), *trigger, *self._old_jobs())
+        events = (*_told(backups, retention, trigger), *stalled(self.schedule.status, status))
+        return Decision(actions=actions, status=status, events=events, wake_at=wake_at)
+
+    @property
+    def _backup_name(self) -> str:
+        return child_name(self.schedule.name, "backup")
+
+    def _instance(self) -> BackupInstance | SpecProblem | None:
+        """Return the instance; one that is being deleted is missing already."""
+        instance = self.world.instance
+        return None if instance is None or instance.deleting else instance
+
+    def _wanted(self, instance: BackupInstance) -> tuple[Manifest, ...]:
+        built = (
+            backup_cronjob(self.schedule, instance, self.settings),
+            retention_cronjob(self.schedule, instance, self.settings),
+        )
+        return tuple(stamped(manifest) for manifest in built)
+
+    def _ours(self, cronjob: CronJobView) -> bool:
+        return cronjob.owner == self.schedule.uid
+
+    def _jobs(self, role: str) -> list[JobView]:
+        """Return our Jobs of `role`: those of our CronJobs (also hand-made ones) and those that we made."""
+        owners = {self.schedule.uid} | {one.uid for one in self.world.cronjobs if self._ours(one)}
+        return [job for job in self.world.jobs if job.owner in owners and job.role == role]
+
+    def _cronjobs(self, instance: object, wanted: tuple[Manifest, ...]) -> tuple[Action, ...]:
+        mine = {one.name: one for one in self.world.cronjobs if self._ours(one)}
+        if not isinstance(instance, BackupInstance):
+            running = mine.values() if instance is None else ()
+            return tuple(SuspendCronJob(one.name, one.uid) for one in running if not one.suspended)
+        strangers = {one.name for one in self.world.cronjobs} - set(mine)
+        actions: list[Action] = []
+        for manifest in wanted:
+            name = manifest["metadata"]["name"]
+            observed = mine.pop(name, None)
+            if name not in strangers and (observed is None or drifted(manifest, observed.manifest)):
+                actions.append(ApplyCronJob(manifest, observed.uid if observed else None))
+        return (*actions, *(DeleteCronJob(one.name, one.uid) for one in mine.values()))
+
+    def _trouble(self, instance: object, wanted: tuple[Manifest, ...]) -> Trouble | None:
+        name = self.schedule.spec.instance_ref.name
+        if instance is None:
+            return Trouble(
+                Reason.INSTANCE_NOT_FOUND,
+                f"BackupInstance {name} does not exist in this namespace; its CronJobs are suspended until it does",
+            )
+        if isinstance(instance, SpecProblem):
+            return Trouble(Reason.INSTANCE_INVALID, f"BackupInstance {name}: {instance.message}", person=True)
+        names = {manifest["metadata"]["name"] for manifest in wanted}
+        for one in self.world.cronjobs:
+            if one.name in names and not self._ours(one):
+                text = (
+                    f"CronJob {one.name} exists and is not this schedule's; rename the schedule or delete the CronJob"
+                )
+                return Trouble(Reason.NAME_COLLISION, text, person=True)
+        return None
+
+    def _trigger(self, instance: object) -> tuple[Action, ...]:
+        """Return the creation of the Job that the current value of manualTrigger asks for, if it was not seen yet."""
+        value = self.schedule.spec.manual_trigger
+        if not value or not isinstance(instance, BackupInstance) or self._answered() == value:
+            return ()
+        return (CreateJob(manual_job(self.schedule, instance, value, self.settings)),)
+
+    def _answered(self) -> str | None:
+        """Return the last value of manualTrigger whose Job was seen."""
+        value = self.schedule.spec.manual_trigger
+        if value:
+            name = manual_job_name(self.schedule.name, value)
+            if any(job.name == name and job.owner == self.schedule.uid for job in self.world.jobs):
+                return value
+        last = self.schedule.status.get("lastManualTrigger")
+        return str(last) if last else None
+
+    def _old_jobs(self) -> tuple[Action, ...]:
+        """Return the deletion of triggered Jobs beyond the limits; those of CronJobs their controller deletes.
+
+        Only of Jobs that the stored status tells of: a crash after the deletion must not lose a run.
+        """
+        spec = self.schedule.spec
+        limits = {
+            JobState.COMPLETE: spec.successful_jobs_history_limit,
+            JobState.FAILED: spec.failed_jobs_history_limit,
+        }
+        mine = [job for job in self.world.jobs if job.owner == self.schedule.uid and job.over]
+        mine.sort(key=lambda job: job.finished or job.created, reverse=True)
+        old = [job for state, limit in limits.items() for job in [one for one in mine if one.state is state][limit:]]
+        return tuple(DeleteJob(job.name, job.uid) for job in old if counted_before(self.schedule.status, job))
+
+    def _status(
+        self, trouble: Trouble | None, trigger: tuple[Action, ...], counted: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], datetime | None]:
+        old = self.schedule.status
+        backup = next((one for one in self.world.cronjobs if one.name == self._backup_name and self._ours(one)), None)
+        last = backup.last_schedule if backup else None
+        following = self._next(trouble)
+        active = sorted(job.name for job in self._jobs("backup") if not job.over)[:MAX_HISTORY_ROWS]
+        fields = {
+            "lastScheduleTime": timestamp(last) if last else old.get("lastScheduleTime"),
+            "nextScheduleTime": timestamp(following) if following else None,
+            "lastManualTrigger": self._answered(),
+            "active": active,
+            **counted,
+        }
+        fresh, stale_at = self._fresh(counted)
+        flag, until = self._flag(trouble, trigger)
+        wanted = (_ready(trouble), _last(old, counted), fresh, flag)
+        status = build(old, fields, wanted, generation=self.schedule.generation, now=self.now)
+        return status, earliest(following, stale_at, until)
+
+    def _next(self, trouble: Trouble | None) -> datetime | None:
+        spec = self.schedule.spec
+        if spec.suspend or (trouble is not None and trouble.reason == Reason.INSTANCE_NOT_FOUND):
+            return None
+        return next_run(spec.schedule, parse_time_zone(spec.time_zone), self.now)
+
+    def _fresh(self, counted: Mapping[str, Any]) -> tuple[Wanted | None, datetime | None]:
+        """Return condition Fresh if it is asked for, and when it changes by the clock alone."""
+        limit = self.schedule.spec.max_age_seconds
+        if limit is None:
+            return None, None
+        success = parse_time(counted.get("lastSuccessfulTime"))
+        if success is None:
+            return Wanted("Fresh", False, Reason.NEVER_SUCCEEDED, "no backup has succeeded yet"), None
+        until = later(success, limit)
+        if self.now < until:
+            return Wanted(
+                "Fresh", True, Reason.WITHIN_MAX_AGE, f"the last good backup is of {timestamp(success)}"
+            ), until
+        text = f"the last good backup is of {timestamp(success)}, more than {limit} seconds ago"
+        return Wanted("Fresh", False, Reason.OVERDUE, text), None
+
+    def _flag(self, trouble: Trouble | None, trigger: tuple[Action, ...]) -> tuple[Wanted | None, datetime | None]:
+        if trouble is not None:
+            lasting = since(self.schedule.status, "Ready") if _is_false(self.schedule.status) else None
+            return waiting(trouble, lasting, now=self.now)
+        if trigger:
+            value = self.schedule.spec.manual_trigger
+            return Wanted("Reconciling", True, Reason.PENDING, f"a Job for manualTrigger {value!r} is being made"), None
+        return self._blocked()
+
+    def _blocked(self) -> tuple[Wanted | None, datetime | None]:
+        """Return Stalled if a run cannot begin; before that a pod that waits is nothing to report."""
+        stuck = [job for job in (*self._jobs("backup"), *self._jobs("retention")) if job.blocked is not None]
+        soonest: datetime | None = None
+        for job in sorted(stuck, key=lambda one: one.created):
+            if job.blocked is None:
+                continue
+            trouble = Trouble(job.blocked.reason, f"Job {job.name}: {job.blocked.message}", job.blocked.person)
+            flag, until = waiting(trouble, job.created, now=self.now)
+            if flag.type == "Stalled":
+                return flag, None
+            soonest = earliest(soonest, until)
+        return None, soonest
+
+
+def _ready(trouble: Trouble | None) -> Wanted:
+    if trouble is not None:
+        return Wanted("Ready", False, trouble.reason, trouble.message)
+    return Wanted("Ready", True, Reason.CRONJOBS_CURRENT, "the CronJobs are as the spec says")
+
+
+def _is_false(status: Status) -> bool:
+    ready = find(status, "Ready")
+    return ready is not None and ready.get("status") == "False"
+
+
+def _last(old: Status, counted: Mapping[str, Any]) -> Wanted:
+    """Return condition LastBackupSucceeded: the newest run that ended."""
+    last = counted.get("lastRun") or {}
+    if not last:
+        return keep(
+            old, "LastBackupSucceeded", Wanted("LastBackupSucceeded", None, Reason.NEVER_RUN, "no run has ended")
+        )
+    return Wanted(
+        "LastBackupSucceeded",
+        last.get("result") in GOOD,
+        str(last.get("result")),
+        f"{last.get('run')}: {last.get('message', '')}",
+    )
+
+
+def _told(backups: Counted, retention: Counted, trigger: tuple[Action, ...]) -> tuple[Announcement, ...]:
+    """Return the Events for the runs that were counted just now and for the Job that is made now."""
+    started = tuple(
+        Announcement("BackupStarted", f"Job {one.manifest['metadata']['name']} answers spec.manualTrigger")
+        for one in trigger
+        if isinstance(one, CreateJob)
+    )
+    ended = tuple(_ended(end) for end in backups.new)
+    failed = tuple(
+        Announcement("RetentionFailed", f"{end.run}: {end.result}: {end.message}", warning=True)
+        for end in retention.new
+        if not end.succeeded
+    )
+    return (*started, *ended, *failed)
+
+
+def _ended(end: Outcome) -> Announcement:
+    if end.succeeded:
+        return Announcement("BackupSucceeded", f"{end.run}: {end.message}")
+    return Announcement("BackupFailed", f"{end.run}: {end.result}: {end.message}", warning=True)

@@ -1,0 +1,1 @@
+"""The promises of the Gateway, kept by the real API server and by the fake that faster tests stand on."""
