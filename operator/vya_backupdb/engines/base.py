@@ -142,10 +142,26 @@ class Snapshot(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DumpPlan:
-    """How to dump one database: the command, and the client in words (``pg_dump 17.11``) for the metadata."""
+    """How to dump one database: the command, and the client in words (``pg_dump 17.11``) for the metadata.
+
+    `omitted` is a line of the client's head that the server itself would refuse (empty: none); `passing` leaves it out.
+    """
 
     command: Command
     client: str
+    omitted: bytes = b""
+
+    def passing(self, take: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """Return a function that gives to `take` what the client writes, without the omitted line.
+
+        The line is looked for in the first piece only (clients write 4 KiB at least): rows that hold it are safe.
+        """
+        waiting = [self.omitted] if self.omitted else []
+
+        def passed(chunk: bytes) -> None:
+            take(chunk.replace(waiting.pop(), b"", 1) if waiting else chunk)
+
+        return passed
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,16 @@ class Client:
 class Clients:
     """The client programs of this machine. Asking is lazy, and each program is asked once."""
 
-    def __init__(self, ask: Ask, *, search_path: str, directories: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        search_path: str,
+        directories: Sequence[str] = (),
+        known: Sequence[str] = KNOWN_DIRECTORIES,
+    ) -> None:
         """`directories` (globs allowed) come first, then the known ones, then `search_path` (as in PATH)."""
-        self._patterns = (*directories, *KNOWN_DIRECTORIES, *filter(None, search_path.split(":")))
+        self._patterns = (*directories, *known, *filter(None, search_path.split(":")))
         self._ask = ask
         self._identify = lru_cache(maxsize=None)(self._identify_uncached)
 

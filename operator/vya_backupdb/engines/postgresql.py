@@ -40,7 +40,7 @@ from vya_backupdb.engines.pg_session import Server, Session, known_timeouts, ver
 SCRATCH: Final = re.compile(r"vya_[0-9a-f]{12}")
 _LOCK_SLICE_SECONDS: Final = 1.0
 _TABLE_LOCK_WAIT: Final = "60s"
-_GLOB: Final = re.compile(r"[*?\[]")
+_UNKNOWN_BELOW_17: Final = b"SET transaction_timeout = 0;\n"
 
 _DATABASES: Final = """
     SELECT pg_catalog.namesend(d.datname) AS name, d.datallowconn, d.datistemplate, d.datconnlimit,
@@ -223,7 +223,11 @@ class PostgreSQL:
             *((f"--restrict-key={secrets.token_hex(32)}",) if client.restricts else ()),
             f"--dbname={self._server.conninfo(database)}",
         )
-        return DumpPlan(Command(argv, self._server.environ(self._timeouts)), client.words)
+        command = Command(argv, self._server.environ(self._timeouts))
+        # written for every server, known from 17 on: "SET … unrecognized configuration parameter" ends a restore
+        if client.version[0] >= 17 > self._info.version_tuple[0]:
+            return DumpPlan(command, f"{client.words} (without SET transaction_timeout)", _UNKNOWN_BELOW_17)
+        return DumpPlan(command, client.words)
 
     @property
     def _timeouts(self) -> dict[str, str]:
