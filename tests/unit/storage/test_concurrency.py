@@ -4,6 +4,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.unit.storage.support import assert_whole, back_up, be_the_child, later, run_once, tree
@@ -40,7 +41,7 @@ def test_processes_that_publish_in_the_same_second(tmp_path: Path) -> None:
             run_once(one, "chinook", run=f"{name}-{number}")
             run_once(one, None, run=f"{name}-{number}")
 
-    _together([lambda name=f"run-{number}": story(name) for number in range(4)])  # type: ignore[misc]
+    _together([partial(story, f"run-{number}") for number in range(4)])
     backups = assert_whole(tmp_path)
     assert len(backups) == 40
     assert len({stored.id for stored in backups}) == 40

@@ -6,9 +6,8 @@ import random
 import select
 import shutil
 import signal
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -33,18 +32,6 @@ from tests.unit.storage.support import (
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.storage.compress import GzipWriter
 from vya_backupdb.storage.volume import Step
-
-MEMORY = Path("/dev/shm")
-
-
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    """A directory on a tmpfs, where a sync costs nothing."""
-    if not MEMORY.is_dir():
-        pytest.skip("no /dev/shm: the crash tests need a tmpfs to be quick")
-    path = Path(tempfile.mkdtemp(dir=MEMORY, prefix="vya-backupdb-test-"))
-    yield path
-    shutil.rmtree(path)
 
 
 def _nothing() -> None:
@@ -212,7 +199,7 @@ def test_killed_at_random_moments(memory: Path) -> None:
     random_ = random.Random(20260329)
     expected: set[str] = set()
     doubtful: set[str] = set()
-    for round_ in range(250):
+    for round_ in range(200):
         reader, writer = os.pipe()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -221,7 +208,7 @@ def test_killed_at_random_moments(memory: Path) -> None:
             be_the_child(partial(_work, memory, f"r{round_}", writer, random.Random(round_)))
         os.close(writer)
         watched = os.pidfd_open(child)
-        select.select([watched], [], [], random_.uniform(0, 0.03))
+        select.select([watched], [], [], random_.uniform(0, 0.025))
         os.kill(child, signal.SIGKILL)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
         os.close(watched)

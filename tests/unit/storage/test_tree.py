@@ -1,12 +1,11 @@
 """The tree as its users see it: names, modes, owners, locks, choosing, deleting; on a disk and on a tmpfs."""
 
+import gzip
 import json
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,20 +28,6 @@ from vya_backupdb.storage.space import ensure_free, space
 from vya_backupdb.storage.tree import Tree
 
 RUN = RunId("run-1")
-MEMORY = Path("/dev/shm")
-
-
-@pytest.fixture(params=["disk", "tmpfs"])
-def base(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A base path that does not exist yet."""
-    if request.param == "disk":
-        yield tmp_path / "backups"
-        return
-    if not MEMORY.is_dir():
-        pytest.skip("no /dev/shm: the tree is not tested on a tmpfs")
-    path = Path(tempfile.mkdtemp(dir=MEMORY, prefix="vya-backupdb-test-"))
-    yield path / "backups"
-    shutil.rmtree(path)
 
 
 def test_one_backup(base: Path) -> None:
@@ -513,8 +498,6 @@ def test_the_checksum_file_is_named_when_it_is_wrong(base: Path, damage: bytes |
 def test_the_uncompressed_size_is_checked(base: Path) -> None:
     one = tree(base)
     with one.lock_run(RUN), one.open("chinook", NOW, RUN) as pending:
-        import gzip
-
         pending.write(gzip.compress(SQL))
         pending.finish()
         assert b"".join(gunzip(pending.reread(), source="x")) == SQL
