@@ -21,7 +21,12 @@ Ask = Callable[[tuple[str, ...]], str]
 #: Where packages of several majors and of two products lie side by side; PATH comes after these.
 KNOWN_DIRECTORIES: Final = ("/usr/lib/postgresql/*/bin", "/opt/mysql/usr/bin", "/opt/mysql/bin")
 
-_NUMBER: Final = re.compile(r"\d+(?:\.\d+)+")
+#: In this order: MariaDB's programs call themselves by several numbers, the one before the name is the server's.
+_VERSIONS: Final[tuple[tuple[Product, re.Pattern[str]], ...]] = (
+    ("PostgreSQL", re.compile(r"\(PostgreSQL\) (\d+(?:\.\d+)*)")),
+    ("MariaDB", re.compile(r"(\d+(?:\.\d+)+)-MariaDB")),
+    ("MySQL", re.compile(r"\bVer (\d+(?:\.\d+)+)")),
+)
 # the first releases of each major whose pg_dump knows --restrict-key (CVE-2025-8714); every later major has it
 _RESTRICT_KEY_SINCE: Final = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 
@@ -120,14 +125,10 @@ def identify(path: str, program: str, said: str) -> Client | None:
     ``mariadb-dump from 11.8.6-MariaDB, client 10.19``, ``mysqldump  Ver 10.19 Distrib 10.11.19-MariaDB`` and
     ``mysqldump  Ver 9.7.4 for Linux`` are told apart: MariaDB's number stands directly before its name.
     """
-    mariadb = re.search(r"(\d+(?:\.\d+)+)-MariaDB", said)
-    number = mariadb or _NUMBER.search(said.replace(path, ""))
-    if number is None:
-        return None
-    version = tuple(int(part) for part in (mariadb[1] if mariadb else number[0]).split("."))
-    if "PostgreSQL" in said:
-        return Client(path, program, "PostgreSQL", version)
-    return Client(path, program, "MariaDB" if mariadb else "MySQL", version)
+    for product, pattern in _VERSIONS:
+        if match := pattern.search(said):
+            return Client(path, program, product, tuple(int(part) for part in match[1].split(".")))
+    return None
 
 
 def _missing(program: str, server: ServerInfo, found: Sequence[Client], package: str) -> ClientMissing:
