@@ -78,7 +78,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _tell(invocation: Invocation, error: BackupDBError) -> int:
     _log.debug("%s", error.message, exc_info=error)
-    show_error(invocation, error)
+    invocation.show_error(error)
     invocation.deliver_failure(error)
     return error.exit_code
 
@@ -90,10 +90,3 @@ def _tell_unknown(invocation: Invocation, error: Exception) -> int:
     print(f"error: unexpected: {text}\nhint: {hint}", file=invocation.stderr)
     invocation.deliver_failure(None)
     return ExitCode.UNEXPECTED
-
-
-def show_error(invocation: Invocation, error: BackupDBError) -> None:
-    """Print the two lines of an expected error on stderr."""
-    print(f"error: {invocation.redact(error.message)}", file=invocation.stderr)
-    if error.hint:
-        print(f"hint: {invocation.redact(error.hint)}", file=invocation.stderr)

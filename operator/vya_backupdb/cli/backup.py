@@ -12,7 +12,7 @@ from vya_backupdb.cli import listeners, options, output, settings
 from vya_backupdb.cli.invocation import Format, Invocation, chosen, on_terminal
 from vya_backupdb.cli.working import working
 from vya_backupdb.domain.config import AppConfig, DatabaseConfig
-from vya_backupdb.domain.errors import ConfigurationError
+from vya_backupdb.domain.errors import BackupDBError, ConfigurationError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import DatabaseRow, RunReport, to_dict
 from vya_backupdb.dumper.run import Order, dry_run, run_backup
@@ -72,11 +72,17 @@ def backup(
 def _run_all(
     invocation: Invocation, app: AppConfig, found: Sequence[DatabaseConfig], order: Order, tools: Tools
 ) -> list[RunReport]:
-    """Run each instance; with several, one that cannot even begin stops no other."""
+    """Run each instance; of several, one that cannot even begin stops no other."""
     reports = []
     for database in found:
-        session = open_session(app, database, tools)
-        reports.append(run_backup(session, order, invocation.delivery()))
+        try:
+            session = open_session(app, database, tools)
+            reports.append(run_backup(session, order, invocation.delivery()))
+        except BackupDBError as error:
+            if len(found) == 1 or tools.stop.reason is not None:
+                raise
+            invocation.show_error(error)
+            reports.append(invocation.failure("backup", error))
     return reports
 
 

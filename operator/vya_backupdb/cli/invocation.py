@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from vya_backupdb.cli import logs, settings
 from vya_backupdb.domain import ids
@@ -30,6 +30,10 @@ class Format(StrEnum):
     JSON = "json"
 
 
+COLOURS: Final = {"error": "\x1b[1;31m", "hint": "\x1b[36m"}
+RESET: Final = "\x1b[0m"
+
+
 def now() -> datetime:
     """Return this machine's clock, in UTC: the only place of the dump column that reads it."""
     return datetime.now(UTC)  # noqa: TID251 - the edge
@@ -46,7 +50,6 @@ class Invocation:
     run: str = ""
     termination_log: Path | None = None
     started_at: datetime = field(default_factory=now)
-    delivered: bool = False
 
     def configure(self, path: Path, *, verbose: bool) -> AppConfig:
         """Return the configuration in `path`, with the log set up as it says."""
@@ -64,25 +67,38 @@ class Invocation:
         return ids.run_id(self.run)
 
     def delivery(self) -> Delivery:
-        """Return what delivers this call's reports; from now on the operation itself tells how it ended."""
-        self.delivered = True
+        """Return what delivers this call's reports."""
         return Delivery(termination_log=self.termination_log, redact=self.redact)
 
-    def deliver_failure(self, error: BackupDBError | None) -> None:
-        """Leave a report of a failure that came before, or past, the operation's own report. None: an unknown error."""
-        if self.operation is None or self.termination_log is None:
-            return
+    def failure(self, operation: Operation, error: BackupDBError | None) -> RunReport:
+        """Return the report of an operation that did not get as far as one of its own; None is an unknown error."""
         code = ExitCode.UNEXPECTED if error is None else error.exit_code
-        report = RunReport(
-            operation=self.operation,
+        return RunReport(
+            operation=operation,
             run=self.run or "unknown",
             reason=code.reason,
-            message=str(error) if error is not None else f"{code.meaning}",
+            message=self.redact(str(error)) if error is not None else code.meaning,
             exit_code=code,
             started_at=self.started_at,
             finished_at=now(),
         )
-        Delivery(termination_log=self.termination_log, redact=self.redact)(report)
+
+    def deliver_failure(self, error: BackupDBError | None) -> None:
+        """Leave a report of a failure that the operation itself did not report. None is an unknown error."""
+        if self.operation is not None and self.termination_log is not None:
+            self.delivery()(self.failure(self.operation, error))
+
+    def show_error(self, error: BackupDBError) -> None:
+        """Print the two lines of an expected error on stderr."""
+        self.tell("error", error.message)
+        if error.hint:
+            self.tell("hint", error.hint)
+
+    def tell(self, word: str, text: str) -> None:
+        """Print one line on stderr, redacted, with control characters escaped; coloured on a terminal."""
+        line = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in self.redact(text))
+        colour = COLOURS.get(word, "") if on_terminal(self.stderr) else ""
+        self.stderr.write(f"{colour}{word}:{RESET if colour else ''} {line}\n")
 
 
 def chosen(config: AppConfig, instance: str | None) -> tuple[DatabaseConfig, ...]:

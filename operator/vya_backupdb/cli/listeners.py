@@ -5,7 +5,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Final, TextIO
 
 from rich.console import Console
@@ -58,10 +59,12 @@ class JsonLines:
         with self._lock:
             if isinstance(event, Moved) and not self._is_due(event):
                 return
-            # ensure_ascii off: a name is readable, and redaction by value finds a secret as it is
-            line = json.dumps(to_dict(event, now()), ensure_ascii=False)
-            self._stream.write(self._redact(line) + "\n")
-            self._stream.flush()
+            if isinstance(event, Noted):
+                event = replace(event, message=self._redact(event.message))
+            # whoever read our output may have gone: that fails no backup
+            with suppress(OSError, ValueError):
+                self._stream.write(json.dumps(to_dict(event, now()), ensure_ascii=False) + "\n")
+                self._stream.flush()
 
     def _is_due(self, event: Moved) -> bool:
         key, moment = (event.kind, event.name), time.monotonic()

@@ -1,6 +1,6 @@
-"""The program's own log: to stderr, or to a file, as text or JSON lines; every line redacted as a whole.
+"""The program's own log: to stderr, or to a file, as text or JSON lines; every message redacted.
 
-Redaction happens on the finished line, traceback included, so that no argument of a log call can slip past it.
+Redaction happens on the finished text, traceback included, so that no argument of a log call can slip past it.
 """
 
 import json
@@ -28,11 +28,11 @@ class RedactingFormatter(logging.Formatter):
         if not self._as_json:
             return self._redact(super().format(record))
         line = {"time": self.formatTime(record), "level": record.levelname.lower(), "logger": record.name}
-        # redacted before it is encoded: JSON's escapes of a quote would hide a secret from the search
+        # before it is encoded: a password of one quotation mark would else be found in every line, and break it
         line["message"] = self._redact(record.getMessage())
         if record.exc_info:
             line["traceback"] = self._redact(self.formatException(record.exc_info))
-        return self._redact(json.dumps(line, ensure_ascii=False))
+        return json.dumps(line, ensure_ascii=False)
 
 
 def configure(config: LoggingConfig, *, redact: Redactor, verbose: bool) -> None:

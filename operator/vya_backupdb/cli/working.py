@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vya_backupdb.cli.invocation import Format, Invocation, now
+from vya_backupdb.cli.invocation import Format, Invocation, now, on_terminal
 from vya_backupdb.cli.listeners import listening
 from vya_backupdb.cli.options import CLIENT_PATH_VARIABLE
 from vya_backupdb.domain.config import AppConfig
@@ -27,6 +27,7 @@ def working(invocation: Invocation, app: AppConfig, wanted: Format | None) -> It
             redact=invocation.redact,
             stop=stop,
             say=say,
+            wants_estimates=on_terminal() and wanted is not Format.JSON,
             random_hex=lambda: secrets.token_hex(6),
             search_path=os.environ.get("PATH", os.defpath),
             client_directories=tuple(filter(None, os.environ.get(CLIENT_PATH_VARIABLE, "").split(":"))),

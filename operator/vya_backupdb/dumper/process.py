@@ -57,11 +57,15 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended. `stdout` is what it said where nobody took its chunks. Neither text is redacted yet."""
+    """How a process ended. `stdout` is what it said where nobody took its chunks. Neither text is redacted yet.
+
+    `stderr_cut`: so much was said on stderr that the middle of it is not in `stderr`; nobody can judge it then.
+    """
 
     program: str
     returncode: int
     stderr: str
+    stderr_cut: bool = False
     stdout: str = ""
 
     @property
@@ -110,7 +114,7 @@ def run(
         for drain in drains:
             drain.join()
     stop.check()
-    return Ended(Path(str(command.argv[0])).name, returncode, errors.text(), said.text())
+    return Ended(Path(str(command.argv[0])).name, returncode, errors.text(), errors.left_out > 0, said.text())
 
 
 def ask(argv: tuple[str, ...], *, stop: Stop) -> str:

@@ -12,12 +12,13 @@ from functools import partial
 from typing import Final
 
 from vya_backupdb.domain.config import DatabaseConfig
-from vya_backupdb.domain.errors import BackupDBError, NotFound, StorageError
+from vya_backupdb.domain.errors import BackupDBError, NotFound, StorageError, TreeOwnedByAnother
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata
 from vya_backupdb.domain.report import DatabaseRow, RunReport, ServerReport, StorageReport
-from vya_backupdb.dumper import backup, users
+from vya_backupdb.dumper import backup
+from vya_backupdb.dumper import users as users_file
 from vya_backupdb.dumper.backup import Made, Run
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import DatabaseEnded, Kind, Noted, RunEnded, RunStarted
@@ -30,6 +31,8 @@ from vya_backupdb.storage.catalog import StoredBackup
 _log = logging.getLogger(__name__)
 
 ALREADY_DONE: Final = "AlreadyDone"
+Key = tuple[Kind, str]
+
 GLOB: Final = frozenset("*?[")
 
 
@@ -53,14 +56,40 @@ def run_backup(session: Session, order: Order, deliver: Delivery) -> RunReport:
     if before is not None and before.exit_code == ExitCode.OK and before.finished_at is not None:
         return _already_done(session, before, deliver)
     session.tools.stop.check()
-    server = session.ask_server()
-    for text in tree.claim(session.app.owner, server.info.identity):
-        session.say(Noted(text, level="warning"))
+    # the volume before the server: one that cannot be written to is no reason to bother a database
     with tree.lock_run(order.run):
-        deliver.save = tree.save_run
-        for text in tree.recover():
-            session.say(Noted(text))
-        return _Backup(session, order, server, deliver).do()
+        try:
+            server = session.ask_server()
+            for text in tree.claim(session.app.owner, server.info.identity):
+                session.say(Noted(text, level="warning"))
+            for text in tree.recover():
+                session.say(Noted(text))
+            deliver.save = tree.save_run
+            return _Backup(session, order, server, deliver, is_retry=before is not None).do()
+        except TreeOwnedByAnother:
+            raise
+        except BackupDBError as error:
+            _save_early_failure(session, order, error)
+            raise
+
+
+def _save_early_failure(session: Session, order: Order, error: BackupDBError) -> None:
+    """Note on the volume that the run could not begin, for `list`; the error itself is told by whoever called us."""
+    now = session.tools.clock()
+    message = session.tools.redact(str(error))
+    report = RunReport(
+        operation="backup",
+        run=order.run,
+        reason=error.exit_code.reason,
+        message=message,
+        exit_code=error.exit_code,
+        started_at=now,
+        finished_at=now,
+    )
+    try:
+        session.tree.save_run(report)
+    except StorageError as second:
+        _log.warning("the failure of run %s could not be noted: %s", order.run, second.message)
 
 
 def _already_done(session: Session, before: RunReport, deliver: Delivery) -> RunReport:
@@ -73,18 +102,27 @@ def _already_done(session: Session, before: RunReport, deliver: Delivery) -> Run
 class _Backup:
     """One run under way."""
 
-    def __init__(self, session: Session, order: Order, server: Server, deliver: Delivery) -> None:
+    def __init__(self, session: Session, order: Order, server: Server, deliver: Delivery, *, is_retry: bool) -> None:
         self._session, self._order, self._server = session, order, server
         self._run = Run(order.run, order.reason, server)
         self._progress = Progress(order.run, clock=session.tools.clock, deliver=deliver)
-        self._stored = session.tree.backups()
-        self._users = session.tree.users()
+        # all of a large tree's metadata is read only where it is of use
+        stored = self._look() if is_retry or session.tools.wants_estimates else []
+        self._committed = {key: one for key, one in stored if is_retry and made_by(one) == order.run}
+        self._expected = {key: one.metadata.uncompressed_bytes for key, one in stored if one.metadata}
+
+    def _look(self) -> list[tuple[Key, StoredBackup]]:
+        """Return every good backup with the kind and name of what it is of, oldest first."""
+        tree = self._session.tree
+        databases: list[tuple[Key, StoredBackup]] = [(("database", one.database or ""), one) for one in tree.backups()]
+        users: list[tuple[Key, StoredBackup]] = [(("users", users_file.NAME), one) for one in tree.users()]
+        return [(key, one) for key, one in (*databases, *users) if one.problem is None]
 
     def do(self) -> RunReport:
         """Do everything, in threads, and return the final report."""
         names = self._names()
         with_users = self._session.database.users and not self._order.databases
-        todo: list[tuple[Kind, str]] = [("users", users.NAME)] if with_users else []
+        todo: list[tuple[Kind, str]] = [("users", users_file.NAME)] if with_users else []
         todo += [("database", name) for name in names]
         self._session.say(RunStarted(self._order.run, "backup", tuple(name for _, name in todo)))
         self._progress.announce(todo)
@@ -133,7 +171,7 @@ class _Backup:
     def _one(self, kind: Kind, name: str) -> None:
         try:
             self._session.tools.stop.check()
-            made = self._committed(kind, name) or self._make(kind, name)
+            made = self._committed.get((kind, name)) or self._make(kind, name)
         except BackupDBError as error:
             self._failed(kind, name, error)
             return
@@ -142,29 +180,18 @@ class _Backup:
         self._session.say(DatabaseEnded(row))
 
     def _make(self, kind: Kind, name: str) -> Made | StoredBackup:
-        expected = self._expected(kind, name)
+        space.ensure_free(self._session.tree.root, min_free_bytes=self._session.app.storage.min_free_bytes)
+        expected = self._expected.get((kind, name))
         if kind == "users":
-            return users.back_up_users(self._session, self._run, expected_bytes=expected)
-        done = partial(self._committed_now, name)
-        made = backup.back_up(self._session, self._run, name, expected_bytes=expected, done=lambda: done() is not None)
-        return made or done() or self._gone(name)
-
-    def _gone(self, name: str) -> StoredBackup:
-        raise NotFound(f"the backup of {name!r} by this run vanished from the tree while it was looked at")
-
-    def _committed(self, kind: Kind, name: str) -> StoredBackup | None:
-        """Return what an earlier attempt of this very run has committed."""
-        stored = self._users if kind == "users" else self._stored
-        return _of_run(stored, self._order.run, None if kind == "users" else name)
+            return users_file.back_up_users(self._session, self._run, expected_bytes=expected)
+        return backup.back_up(
+            self._session, self._run, name, expected_bytes=expected, done=partial(self._committed_now, name)
+        )
 
     def _committed_now(self, name: str) -> StoredBackup | None:
-        return _of_run(self._session.tree.backups(name), self._order.run, name)
-
-    def _expected(self, kind: Kind, name: str) -> int | None:
-        for stored in reversed(self._users if kind == "users" else self._stored):
-            if stored.metadata is not None and (kind == "users" or stored.database == name):
-                return stored.metadata.uncompressed_bytes
-        return None
+        """Return what another pod of this very Job has committed while we waited for the database."""
+        of_run = (one for one in self._session.tree.backups(name) if made_by(one) == self._order.run)
+        return next((one for one in of_run if one.problem is None), None)
 
     def _row(self, kind: Kind, name: str, made: Made | StoredBackup) -> DatabaseRow:
         stored = made.stored if isinstance(made, Made) else made
@@ -209,12 +236,9 @@ class _Backup:
         self._progress.saw(storage=StorageReport(free_bytes=found.free_bytes, total_bytes=found.total_bytes))
 
 
-def _of_run(stored: Sequence[StoredBackup], run: RunId, database: str | None) -> StoredBackup | None:
-    for one in stored:
-        made_by = one.metadata.run.id if one.metadata and one.metadata.run else None
-        if one.problem is None and made_by == run and database in {None, one.database}:
-            return one
-    return None
+def made_by(stored: StoredBackup) -> str | None:
+    """Return the id of the run that made `stored`, None where it is not known."""
+    return stored.metadata.run.id if stored.metadata and stored.metadata.run else None
 
 
 def missing(config: DatabaseConfig, asked: Sequence[str], found: Sequence[DatabaseInfo]) -> list[str]:

@@ -33,6 +33,7 @@ class Tools:
     stop: Stop
     say: Listener
     random_hex: Callable[[], str]
+    wants_estimates: bool = False
     search_path: str = os.defpath
     client_directories: tuple[str, ...] = ()
 
