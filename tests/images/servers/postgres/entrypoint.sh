@@ -21,7 +21,8 @@ create_cluster() {
 # On its socket only: who asks over TCP cannot take this server for the real one.
 with_temporary_server() {
 	local arguments
-	arguments=$(printf '%q ' "$@")
+	# without arguments printf would still print one, the empty one
+	arguments=$([ $# = 0 ] || printf '%q ' "$@")
 	pg_ctl -D "$PGDATA" -s -w -o "${arguments}-c listen_addresses='' -p 5432" start
 	"${WORK[@]}"
 	pg_ctl -D "$PGDATA" -s -w -m fast stop
