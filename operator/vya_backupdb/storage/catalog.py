@@ -5,6 +5,7 @@ hide the others. An unreadable *directory* does raise: a tree that cannot be lis
 No metadata, no backup: data files alone are not listed. Cost is linear in the number of entries.
 """
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from typing import Final
 
 from vya_backupdb.domain import layout, names, series
 from vya_backupdb.domain.errors import BackupCorrupt
-from vya_backupdb.domain.metadata import BackupMetadata, parse_metadata
+from vya_backupdb.domain.metadata import BackupMetadata, FileInfo, parse_metadata
 from vya_backupdb.domain.structure import DATE, DB_ID, DB_NAME, HOSTNAME
 from vya_backupdb.storage.volume import Directory
 
 METADATA_LIMIT_BYTES: Final = 64 << 20
+SEAL_LIMIT_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,10 @@ def directories(directory: Directory, segments: tuple[str, ...], *, component: s
         return
     wanted = component if segments[0] == DB_NAME else None if segments[0] in {HOSTNAME, DB_ID, DATE} else segments[0]
     for name, is_directory in sorted(directory.scan()):
-        if not is_directory or name.startswith(".") or wanted not in {None, name}:
+        if not is_directory or name.startswith("."):
             continue
+        if wanted is not None and wanted.casefold() != name.casefold():
+            continue  # on a volume that does not tell cases apart, a twin may have made the directory
         try:
             child = directory.child(name)
         except FileNotFoundError:
@@ -141,23 +145,52 @@ def read_backup(
 ) -> StoredBackup | None:
     """Return the backup `files` as it is on the volume; None if it was deleted meanwhile."""
     path = directory.path / files.data.name
-    metadata, problem = _read_metadata(directory, files.metadata.name)
-    if metadata is None and directory.stat(files.metadata.name) is None:
-        return None
+    content, metadata, problem = _read_metadata(directory, files.metadata.name)
     if metadata is not None:
         problem = misfit(tree, files, metadata) or _wrong_size(directory, files.data.name, metadata)
-        if problem and directory.stat(files.metadata.name) is None:
-            return None
+        problem = problem or broken_seal(directory, files, metadata, content)
+    if problem and directory.stat(files.metadata.name) is None:
+        return None
     return StoredBackup(files.stem, path, files, wall_clock, metadata, problem)
 
 
-def _read_metadata(directory: Directory, name: str) -> tuple[BackupMetadata | None, str | None]:
+def _read_metadata(directory: Directory, name: str) -> tuple[bytes, BackupMetadata | None, str | None]:
     try:
-        return parse_metadata(directory.read(name, limit=METADATA_LIMIT_BYTES), source=name), None
+        content = directory.read(name, limit=METADATA_LIMIT_BYTES)
+        return content, parse_metadata(content, source=name), None
     except OSError as error:
-        return None, f"{name} cannot be read: {os.strerror(error.errno or 0).lower()}"
+        return b"", None, f"{name} cannot be read: {os.strerror(error.errno or 0).lower()}"
     except BackupCorrupt as error:
-        return None, error.message
+        return b"", None, error.message
+
+
+def seal(files: layout.FileSet, info: FileInfo, content: bytes) -> bytes:
+    """Return the checksum file's bytes: one line for the data, one for the metadata file, of this `content`."""
+    digest = hashlib.new(info.checksum_algorithm, content, usedforsecurity=False).hexdigest()
+    lines = layout.checksum_line(info.checksum, files.data), layout.checksum_line(digest, files.metadata)
+    return "".join(lines).encode()
+
+
+def broken_seal(directory: Directory, files: layout.FileSet, metadata: BackupMetadata, content: bytes) -> str | None:
+    """Return what is wrong with the checksum file, or None: whoever edits the metadata by hand forgets this one.
+
+    A file with the data's line alone is what other tools write: it is taken, and the metadata is as good as it looks.
+    """
+    name, info = files.checksum.name, metadata.file_info
+    if info is None:
+        return "the metadata has no checksum"
+    try:
+        found = directory.read(name, limit=SEAL_LIMIT_BYTES)
+    except FileNotFoundError:
+        return f"{name} is missing"
+    except OSError as error:
+        return f"{name} cannot be read: {os.strerror(error.errno or 0).lower()}"
+    data_line = layout.checksum_line(info.checksum, files.data).encode()
+    if not found.startswith(data_line):
+        return f"{name} has another checksum than the metadata"
+    if found not in {data_line, seal(files, info, content)}:
+        return f"{files.metadata.name} was edited: it is not the one whose checksum {name} holds"
+    return None
 
 
 def _wrong_size(directory: Directory, name: str, metadata: BackupMetadata) -> str | None:

@@ -20,7 +20,7 @@ from vya_backupdb.domain.errors import BackupCorrupt, NoSpace
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata, FileInfo, size_human
 from vya_backupdb.storage import publish
-from vya_backupdb.storage.catalog import StoredBackup, misfit
+from vya_backupdb.storage.catalog import StoredBackup, misfit, seal
 from vya_backupdb.storage.faults import map_os_errors
 from vya_backupdb.storage.volume import Directory, write_all
 
@@ -221,15 +221,17 @@ class PendingBackup:
     def _write_companions(self, metadata: BackupMetadata) -> BackupMetadata:
         """Write the checksum's and the metadata's partials, the latter last: it is the journal."""
         level = metadata.file_info.compression_level if metadata.file_info else None
-        complete = metadata.model_copy(update={"file_info": self.file_info(level)})
+        info = self.file_info(level)
+        complete = metadata.model_copy(update={"file_info": info})
         problem = misfit(self._attempt.tree, self.files, complete)
         if problem:
             raise ValueError(f"{self.files.data}: {problem}")
         _data, checksum, journal = publish.partial_names(self.files, self._attempt.run)
         step = self._directory.volume.step
-        self._directory.write(checksum, layout.checksum_line(self.checksum, self.files.data).encode())
+        content = complete.to_json()
+        self._directory.write(checksum, seal(self.files, info, content))
         step("wrote checksum partial")
-        self._directory.write(journal, complete.to_json())
+        self._directory.write(journal, content)
         step("wrote journal")
         return complete
 

@@ -236,9 +236,13 @@ class InstanceTree:
         Raise BackupCorrupt, NotFound or StorageUnavailable.
         """
         tail = verify.tail_of(self.read(stored))
+        self.check_companion(stored)
+        return tail
+
+    def check_companion(self, stored: StoredBackup) -> None:
+        """Raise BackupCorrupt unless the checksum file says what the metadata file is and says; cheap."""
         with map_os_errors(f"reading {stored.path}"), self._open_of(stored) as directory:
             verify.check_companion(directory, stored)
-        return tail
 
     def _open_of(self, stored: StoredBackup) -> Directory:
         try:

@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from vya_backupdb.domain import layout
 from vya_backupdb.domain.errors import BackupCorrupt, NotFound
-from vya_backupdb.storage.catalog import StoredBackup
+from vya_backupdb.domain.metadata import parse_metadata
+from vya_backupdb.storage.catalog import METADATA_LIMIT_BYTES, StoredBackup, broken_seal
 from vya_backupdb.storage.compress import gunzip
 from vya_backupdb.storage.faults import map_os_errors
 from vya_backupdb.storage.volume import Directory
@@ -64,16 +64,18 @@ def _compressed(directory: Directory, stored: StoredBackup) -> Iterator[bytes]:
 
 
 def check_companion(directory: Directory, stored: StoredBackup) -> None:
-    """Raise BackupCorrupt if the checksum file is missing or does not say what the metadata says."""
-    name = stored.files.checksum.name
-    info = stored.metadata.file_info if stored.metadata else None
-    expected = layout.checksum_line(info.checksum, stored.files.data).encode() if info else b""
-    with map_os_errors(f"reading {directory.path / name}"):
-        if directory.stat(name) is None:
-            raise BackupCorrupt(f"{directory.path / name} is missing", hint=_HINT)
-        found = directory.read(name, limit=TAIL_BYTES)
-    if found != expected:
-        raise BackupCorrupt(f"{directory.path / name} does not say what the metadata says", hint=_HINT)
+    """Raise BackupCorrupt unless the checksum file fits the metadata file, and that still is what was listed."""
+    with map_os_errors(f"reading {stored.path}"):
+        try:
+            content = directory.read(stored.files.metadata.name, limit=METADATA_LIMIT_BYTES)
+        except FileNotFoundError:
+            raise NotFound(f"{stored.path} is gone", hint="It was deleted meanwhile; see 'list'.") from None
+    metadata = parse_metadata(content, source=stored.files.metadata.name)
+    problem = broken_seal(directory, stored.files, metadata, content)
+    if problem is None and metadata != stored.metadata:
+        problem = "its metadata changed since it was listed"
+    if problem is not None:
+        raise BackupCorrupt(f"{stored.path}: {problem}", hint=_HINT)
 
 
 def tail_of(pieces: Iterator[bytes]) -> bytes:

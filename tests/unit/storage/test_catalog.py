@@ -80,10 +80,18 @@ EDITS = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[InstanceTree, Path, bytes]:
-    """A tree with one backup, the path of its metadata, and the good bytes of that."""
+    """A tree with one backup, whose metadata is not sealed, the path of its metadata, and the good bytes of that."""
     one = tree(tmp_path_factory.mktemp("tree"))
-    path = _metadata_path(run_once(one, "chinook"))
+    stored = run_once(one, "chinook")
+    _unseal(stored)
+    path = _metadata_path(stored)
     return one, path, path.read_bytes()
+
+
+def _unseal(stored: StoredBackup) -> None:
+    """Leave only the data's line in the checksum file, as other tools write it: then the metadata may be edited."""
+    companion = stored.path.with_name(f"{stored.path.name}.sha256")
+    companion.write_bytes(companion.read_bytes().splitlines(keepends=True)[0])
 
 
 @FUZZ
@@ -113,6 +121,23 @@ def _set(*where: str, value: Any) -> Callable[[dict[str, Any]], None]:
         document[where[-1]] = value
 
     return edit
+
+
+def test_an_edited_metadata_file_is_corrupt_whatever_was_edited(tmp_path: Path) -> None:
+    one = tree(tmp_path)
+    path = _metadata_path(run_once(one, "chinook"))
+    content = path.read_bytes()
+    for position in range(0, len(content), 3):
+        edited = bytearray(content)
+        edited[position] ^= 1
+        path.write_bytes(edited)
+        assert _only_problem(one)
+    for edited_ in (content + b"\n", content.replace(b'"duration_seconds": 1.5', b'"duration_seconds": 9.5')):
+        path.write_bytes(edited_)
+        assert "was edited" in _only_problem(one)
+    path.write_bytes(content)
+    (found,) = one.backups()
+    assert found.problem is None
 
 
 LIES = {
@@ -237,7 +262,8 @@ def _many(base: Path, count: int) -> InstanceTree:
     one = tree(base)
     stored = run_once(one, "d0")
     assert stored.metadata is not None
-    content = _metadata_path(stored).read_bytes()
+    assert stored.metadata.file_info is not None
+    content, info = _metadata_path(stored).read_bytes(), stored.metadata.file_info
     for number in range(count):
         name, moment = f"d{number % 50}", datetime(2020 + number // 50 // 250, 1, 1, number % 24, tzinfo=UTC)
         moment = moment.replace(month=number // 50 % 12 + 1, day=number // 600 % 28 + 1, minute=number % 60)
@@ -245,6 +271,7 @@ def _many(base: Path, count: int) -> InstanceTree:
         directory = base / files.directory
         directory.mkdir(parents=True, exist_ok=True)
         (base / files.data).hardlink_to(stored.path)
+        (base / files.checksum).write_text(layout.checksum_line(info.checksum, files.data))
         (base / files.metadata).write_bytes(
             content.replace(stored.path.name.encode(), files.data.name.encode()).replace(
                 b'"database_name": "d0"', f'"database_name": "{name}"'.encode()

@@ -98,7 +98,8 @@ def test_a_taken_second_gets_the_next_number(base: Path) -> None:
         assert stored.metadata is not None
         assert stored.metadata.file_info is not None
         assert stored.metadata.file_info.filename == stored.path.name
-        assert (stored.path.parent / f"{stored.path.name}.sha256").read_text().endswith(f"  {stored.path.name}\n")
+        lines = stored.path.with_name(f"{stored.path.name}.sha256").read_text().splitlines()
+        assert [line[64:] for line in lines] == [f"  {stored.path.name}", f"  {stored.id}.metadata.json"]
 
 
 HOSTILE = [
@@ -439,6 +440,10 @@ def test_what_is_corrupt_or_changed_is_not_deleted(base: Path) -> None:
     meta = stored.path.parent / f"{stored.id}.metadata.json"
     edited = meta.read_bytes().replace(b'"duration_seconds": 1.5', b'"duration_seconds": 2.5')
     meta.write_bytes(edited)
+    with pytest.raises(BackupCorrupt, match="was edited"):
+        one.delete(stored)
+    companion = stored.path.with_name(f"{stored.path.name}.sha256")
+    companion.write_bytes(companion.read_bytes().splitlines(keepends=True)[0])
     with pytest.raises(BackupCorrupt, match="not the backup that was listed"):
         one.delete(stored)
     assert meta.read_bytes() == edited
