@@ -8,22 +8,24 @@ ARG BASE=debian:trixie-slim
 
 # --- the Python environment ---------------------------------------------------------------------------------------
 FROM ${BASE} AS python
-# pip lives in an environment of its own, so that the one that is shipped holds no installer
+# pip and the build backend live in an environment of their own, so that the one that is shipped holds no installer
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates python3-venv \
  && python3 -m venv /opt/pip \
  && python3 -m venv --without-pip /opt/venv
 ARG PIP_INDEX_URL
-COPY requirements/operator.lock /src/requirements.lock
-RUN /opt/pip/bin/pip --python /opt/venv/bin/python install --no-cache-dir --only-binary :all: \
-      --require-hashes -r /src/requirements.lock
+COPY images/build.lock requirements/operator.lock /src/
+RUN /opt/pip/bin/pip install --no-cache-dir --only-binary :all: --require-hashes -r /src/build.lock \
+ && /opt/pip/bin/pip --python /opt/venv/bin/python install --no-cache-dir --only-binary :all: \
+      --require-hashes -r /src/operator.lock
 
 # --- the project ----------------------------------------------------------------------------------------------------
 # Apart from what it needs: a changed line of ours then changes a layer of a few hundred kilobytes, not one of 100 MB.
 FROM python AS project
 COPY LICENSE README.md pyproject.toml /src/
 COPY operator /src/operator
-RUN /opt/pip/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /src \
+# without isolation: pip would fetch whichever build backend is newest, held to no hash
+RUN /opt/pip/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels /src \
  && /opt/pip/bin/pip --python /opt/venv/bin/python install --no-cache-dir --no-index --no-deps --prefix /project /wheels/*.whl
 
 # --- the image ------------------------------------------------------------------------------------------------------

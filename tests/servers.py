@@ -305,13 +305,18 @@ def _prepare_engine() -> Engine:
     engine = ensure_engine()
     # before the first client is made; its reaper's image cannot be pulled everywhere, and this is our own
     os.environ.update(engine.environ())
+    remove_abandoned(engine)
+    return engine
+
+
+def remove_abandoned(engine: Engine) -> None:
+    """Remove the containers of test runs on this machine that have ended without doing so."""
     shown = "{{.ID}} {{.Label " + f'"{LABEL}"' + "}}"
     listed = engine.run("ps", "--all", "--no-trunc", "--filter", f"label={LABEL}", "--format", shown)
     for line in listed.stdout.splitlines():
         identity, _, owner = line.partition(" ")
         if _is_gone(owner):
             engine.run("rm", "--force", "--volumes", identity, check=False)
-    return engine
 
 
 def _owner() -> str:

@@ -1,11 +1,14 @@
 """Every server image comes up, and behaves as its official namesake does where the tests rely on it."""
 
 import gzip
+import os
+import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 from tests.cluster.engine import ensure_engine
-from tests.servers import PASSWORD, PRODUCTS, Server, Servers
+from tests.servers import LABEL, PASSWORD, PRODUCTS, Server, Servers, remove_abandoned, skip_without_image
 
 POSTGRES = ["postgres:15", "postgres:17", "postgres:18"]
 MARIADB = ["mariadb:10.11", "mariadb:11.8"]
@@ -129,3 +132,18 @@ def test_mysql_has_the_account_plugin_and_tls_of_the_official_image(servers: Ser
     assert asked.sql("SELECT plugin FROM mysql.user WHERE user = 'root' AND host = '%'") == [("caching_sha2_password",)]
     status = dict(asked.sql("SHOW GLOBAL STATUS LIKE 'Ssl\\_server\\_not\\_%%'", ()))
     assert status["Ssl_server_not_after"]
+
+
+def test_containers_of_a_killed_run_are_removed_and_those_of_a_living_one_stay(servers: Servers) -> None:
+    engine, image = ensure_engine(), skip_without_image("base")
+    with subprocess.Popen(("true",)) as ended:
+        pass
+    made = {}
+    for pid in (ended.pid, os.getpid()):
+        label = f"{LABEL}={socket.gethostname()}:{pid}"
+        made[pid] = engine.run("create", "--label", label, image, "true").stdout.strip()
+    remove_abandoned(engine)
+    left = engine.run("ps", "--all", "--quiet", "--no-trunc").stdout.split()
+    engine.run("rm", made[os.getpid()])
+    assert made[ended.pid] not in left
+    assert made[os.getpid()] in left
