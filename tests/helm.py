@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     upgrade.add_argument("name")
     upgrade.add_argument("chart", type=Path)
     upgrade.add_argument("--create-namespace", action="store_true")
-    upgrade.add_argument("--set", action="append", default=[])
+    upgrade.add_argument("--set", "--set-json", action="append", default=[])
     uninstall = commands.add_parser("uninstall")
     uninstall.add_argument("name")
     uninstall.add_argument("--ignore-not-found", action="store_true")
