@@ -13,7 +13,7 @@ import pytest
 import yaml
 from kubernetes import client, config
 from kubernetes.client import ApiException
-from tests.cluster import Cluster, EngineUnavailable, ensure_cluster
+from tests.cluster import Cluster
 from tests.tools.corpus import Case, Change, cases, changes
 from tests.unit.builders.samples import manifests
 
@@ -31,11 +31,8 @@ PLURALS = {kind.name: kind.plural for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    try:
-        cluster = ensure_cluster()
-    except EngineUnavailable as reason:
-        pytest.skip(f"no cluster: {reason}")
+def server(cluster: Cluster) -> Iterator[Cluster]:
+    """Give the cluster with the definitions and a restricted namespace in it; take both away again."""
     definitions = yaml.safe_dump_all(map(_renamed, crds()))
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
@@ -49,8 +46,8 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def api(cluster: Cluster) -> Iterator[client.ApiClient]:
-    with config.new_client_from_config(config_file=str(cluster.kubeconfig)) as api:  # type: ignore[no-untyped-call]
+def api(server: Cluster) -> Iterator[client.ApiClient]:
+    with config.new_client_from_config(config_file=str(server.kubeconfig)) as api:  # type: ignore[no-untyped-call]
         yield api
 
 
@@ -150,9 +147,9 @@ def test_defaults_are_written_where_they_cannot_be_seen_as_a_difference(
         ("rr", ["NAME", "DATABASE", "BACKUP", "TARGET", "SUCCEEDED", "REASON", "AGE"]),
     ],
 )
-def test_kubectl_get_reads_like_a_dashboard(cluster: Cluster, kind: str, columns: list[str]) -> None:
+def test_kubectl_get_reads_like_a_dashboard(server: Cluster, kind: str, columns: list[str]) -> None:
     plural = next(one.plural for one in KINDS if one.short == kind)
-    found = cluster.kubectl("get", f"{plural}.{GROUP}", "-n", NAMESPACE).stdout
+    found = server.kubectl("get", f"{plural}.{GROUP}", "-n", NAMESPACE).stdout
 
     assert found.splitlines()[0].split() == columns
     assert "example" in found
@@ -168,17 +165,17 @@ def test_kubectl_get_reads_like_a_dashboard(cluster: Cluster, kind: str, columns
         ("backupinstances.status.conditions.reason", "CamelCase"),
     ],
 )
-def test_kubectl_explains(cluster: Cluster, path: str, text: str) -> None:
-    found = cluster.kubectl("explain", path, f"--api-version={GROUP}/{VERSION}").stdout
+def test_kubectl_explains(server: Cluster, path: str, text: str) -> None:
+    found = server.kubectl("explain", path, f"--api-version={GROUP}/{VERSION}").stdout
 
     assert "DESCRIPTION" in found
     assert text in " ".join(found.split())
 
 
 @pytest.mark.usefixtures("first_of_each")
-def test_schedules_can_be_selected_by_their_instance(cluster: Cluster) -> None:
+def test_schedules_can_be_selected_by_their_instance(server: Cluster) -> None:
     selector = "--field-selector=spec.instanceRef.name=mariadb"
-    found = cluster.kubectl("get", f"backupschedules.{GROUP}", "-n", NAMESPACE, selector, "-o", "name").stdout
+    found = server.kubectl("get", f"backupschedules.{GROUP}", "-n", NAMESPACE, selector, "-o", "name").stdout
 
     assert found.split() == [f"backupschedule.{GROUP}/example"]
 

@@ -14,6 +14,7 @@ from tests.tools.generate import CHART, ROOT, install_text
 
 from vya_backupdb import __version__
 from vya_backupdb.builders.crd import crds
+from vya_backupdb.controller.settings import parse as parse_settings
 from vya_backupdb.domain.specs import SpecProblem, parse
 from vya_backupdb.kube.gateway import RULES
 
@@ -27,7 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "another name": {"fullnameOverride": "vya", "nameOverride": "v"},
     "images by digest": {
         "image": {"registry": "registry.example.com", "digest": f"sha256:{'0' * 64}"},
-        "dumper": {"image": {"tag": "1.2.3", "pullPolicy": "Never"}},
+        "dumper": {"image": {"tag": "1.2.3", "pullPolicy": "Never"}, "imagePullSecrets": [{"name": "theirs"}]},
         "imagePullSecrets": [{"name": "pull"}],
     },
     "placement": {
@@ -176,12 +177,28 @@ def test_digest_wins_and_registry_is_shared() -> None:
     assert "--dumper-image-pull-policy=Never" in container["args"]
 
 
-def test_operator_is_told_what_to_watch() -> None:
-    assert "--all-namespaces" in _container({})["args"]
+@pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS.keys())
+def test_operator_understands_its_arguments(values: dict[str, Any]) -> None:
+    container = _container(values)
+    settings = parse_settings(container["args"], {})
 
-    arguments = _container({"watchNamespaces": ["shop", "crm"]})["args"]
+    assert settings.namespaces == tuple(values.get("watchNamespaces", ()))
+    assert settings.resync_seconds == values.get("resyncSeconds", 300)
+    assert (settings.log_level, settings.log_format) == (
+        values.get("logLevel", "INFO"),
+        values.get("logFormat", "json"),
+    )
+    probed = container["livenessProbe"]["httpGet"]
+    (port,) = container["ports"]
+    assert settings.liveness == f"http://0.0.0.0:{port['containerPort']}{probed['path']}"
+    assert probed["port"] == port["name"]
 
-    assert [one for one in arguments if "namespace" in one] == ["--namespace=shop", "--namespace=crm"]
+
+def test_pull_secrets_reach_both_pods() -> None:
+    values = VARIANTS["images by digest"]
+
+    assert _one(render(values), "Deployment")["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "pull"}]
+    assert parse_settings(_container(values)["args"], {}).pull_secrets == ("theirs",)
 
 
 @pytest.mark.parametrize(
