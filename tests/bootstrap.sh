@@ -33,9 +33,9 @@ install_python() {
     exit 1
   }
   say "installing Debian packages: python3 python3-venv"
-  install='env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends python3 python3-venv'
-  # shellcheck disable=SC2086 # the words of the command
-  as_root $install >/dev/null 2>&1 || { as_root apt-get update -q && as_root $install; } >&2
+  as_root env DEBIAN_FRONTEND=noninteractive sh -euc '
+    install() { apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 python3 python3-venv; }
+    install >/dev/null 2>&1 || { apt-get update -qq; install >/dev/null; }'
 }
 
 made_from() { cat requirements/dev.lock pyproject.toml tests/bootstrap.sh | sha256sum | cut -c1-64; }

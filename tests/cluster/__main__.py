@@ -5,12 +5,11 @@ import sys
 
 from tests.cluster import api, cluster, paths
 from tests.cluster.cluster import Cluster, ClusterError
-from tests.cluster.command import CommandError, say_to_stderr
+from tests.cluster.command import CommandError, NotRootError, say_to_stderr
+from tests.cluster.dockerd import DaemonError
 from tests.cluster.engine import EngineUnavailable, find_engine
-from tests.cluster.packages import PackagesError
-from tests.cluster.toolchain import ToolchainError
 
-_KNOWN_ERRORS = (EngineUnavailable, ClusterError, CommandError, PackagesError, ToolchainError)
+_KNOWN_ERRORS = (EngineUnavailable, ClusterError, CommandError, DaemonError, NotRootError)
 
 
 def _parser() -> argparse.ArgumentParser:

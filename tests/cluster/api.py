@@ -6,21 +6,26 @@ import os
 from collections.abc import Iterator
 
 from tests.cluster import paths
-from tests.cluster.cluster import Cluster, Provider, answers
-from tests.cluster.command import Say, say_to_stderr
+from tests.cluster.cluster import Cluster, ClusterError, Provider, answers
+from tests.cluster.command import CommandError, NotRootError, Say, say_to_stderr
 from tests.cluster.engine import Engine, ensure_engine, find_engine, stop_engine
 from tests.cluster.kind import KindProvider, why_not
 from tests.cluster.local import LocalProvider
+from tests.cluster.packages import PackagesError
+from tests.cluster.toolchain import ToolchainError
 
 
 def ensure_cluster(nodes: int = 1, say: Say = say_to_stderr) -> Cluster:
     """Bring up a cluster of at least so many nodes, or find it up.
 
-    Raises EngineUnavailable when no Docker engine can run here, ClusterError when the cluster does not become ready.
+    Raises EngineUnavailable when no Docker engine can run here, ClusterError when the cluster does not come up on it.
     """
     with _alone(say):
         provider = _provider(ensure_engine(say), say)
-        return Cluster(provider, tuple(provider.up(nodes)))
+        try:
+            return Cluster(provider, tuple(provider.up(nodes)))
+        except (CommandError, NotRootError, PackagesError, ToolchainError) as error:
+            raise ClusterError(str(error)) from error
 
 
 def existing_cluster(say: Say = say_to_stderr) -> Cluster | None:

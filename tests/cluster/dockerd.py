@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from tests.cluster.command import Say, as_root, run
 
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 60
+_REASON: Final = 500
+_KILL: Final = "import os, sys; os.kill(int(sys.argv[1]), int(sys.argv[2]))"
 _BEFORE: Final = paths.RUN / "before.json"
 
 
@@ -66,9 +69,11 @@ def _wait_until(answers: Callable[[], bool]) -> None:
 
 
 def _last_words() -> str:
+    """Return why dockerd ended: from the last error that it names to the end of its log, on one line."""
     log = paths.cache() / "dockerd.log"
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else ""
+    said = log.read_text(errors="replace").strip() if log.exists() else ""
+    reason = said[said.rfind("failed to start daemon") :] if "failed to start daemon" in said else said[-_REASON:]
+    return " ".join(reason.split())[:_REASON]
 
 
 def running() -> int | None:
@@ -134,7 +139,8 @@ def _terminate(root: tuple[str, ...], pid: int) -> None:
         return
     try:
         for name in (signal.SIGTERM, signal.SIGKILL):
-            run(*root, "kill", f"-{name.value}", str(pid), check=False)
+            # a bare Debian has no `kill` but the shell's
+            run(*root, sys.executable, "-c", _KILL, str(pid), str(name.value), check=False)
             if await_end(handle):
                 return
     finally:

@@ -79,7 +79,7 @@ def stop_engine(say: Say = say_to_stderr) -> None:
 
 def _ensure_command(engine: Engine | None, say: Say) -> None:
     if engine is None:
-        ensure_packages("docker.io", "iptables", say=say)
+        ensure_packages("docker.io", "iptables", "iproute2", say=say)
     if shutil.which("docker") is None:
         # bookworm's docker.io carries the command, trixie has a package for it
         ensure_packages("docker-cli" if is_known("docker-cli") else "docker.io", say=say)
