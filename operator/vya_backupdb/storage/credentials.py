@@ -32,16 +32,25 @@ def load(config: CredentialsConfig, database_id: str) -> Credentials:
     cannot be used and what to do.
     """
     path = Path(config.path)
-    if path.is_dir():
-        if (path / STORE_NAME).exists() and not (path / config.username_key).exists():
-            return _from_store(path / STORE_NAME, config, database_id)
-        return _from_directory(path, config)
-    if not path.exists():
-        raise CredentialsMissing(
-            f"the credentials {path} are not there",
-            hint=f"Make the Secret with the keys {config.username_key} and {config.password_key}, or the file.",
-        )
-    return _from_store(path, config, database_id)
+    try:
+        if path.is_dir():
+            if (path / STORE_NAME).exists() and not (path / config.username_key).exists():
+                return _from_store(path / STORE_NAME, config, database_id)
+            return _from_directory(path, config)
+        if path.exists():
+            return _from_store(path, config, database_id)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    raise CredentialsMissing(
+        f"the credentials {path} are not there",
+        hint=f"Make the Secret with the keys {config.username_key} and {config.password_key}, or the file.",
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> CredentialsUnreadable:
+    return CredentialsUnreadable(
+        f"{path} cannot be read: {(error.strerror or '').lower()}", hint="Let the user of this process read it."
+    )
 
 
 def _from_directory(path: Path, config: CredentialsConfig) -> Credentials:
@@ -138,8 +147,7 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        why = (error.strerror or "").lower()
-        raise CredentialsUnreadable(f"{path} cannot be read: {why}", hint="Let this user read it.") from None
+        raise _unreadable(path, error) from None
     if len(data) > LIMIT_BYTES:
         raise CredentialsUnreadable(f"{path} is larger than {LIMIT_BYTES} bytes", hint="Put the value alone there.")
     return data

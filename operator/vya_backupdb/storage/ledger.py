@@ -92,7 +92,7 @@ class Ledger:
 
     def __init__(
         self,
-        open_directory: Callable[[], AbstractContextManager[Directory]],
+        open_directory: Callable[..., AbstractContextManager[Directory]],
         exclusively: Callable[[], AbstractContextManager[object]],
         file_name: Callable[[str], str],
     ) -> None:
@@ -107,7 +107,11 @@ class Ledger:
         AlreadyExecuted, saying what happened before.
         """
         entry = Entry(claim=name, uid=uid, run=run, phase=Phase.CLAIMED, claimed_at=now)
-        with map_os_errors(f"claiming the restore {name}"), self._exclusively(), self._open_directory() as directory:
+        with (
+            map_os_errors(f"claiming the restore {name}"),
+            self._exclusively(),
+            self._open_directory(create=True) as directory,
+        ):
             file_name = self._file_name(name)
             if directory.stat(file_name) is None:
                 directory.replace(file_name, _json(entry))

@@ -8,7 +8,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Final
 
 from vya_backupdb.domain import layout
 from vya_backupdb.domain.errors import Busy
@@ -16,10 +15,9 @@ from vya_backupdb.domain.ids import RunId
 from vya_backupdb.storage import locks
 from vya_backupdb.storage.faults import map_os_errors
 from vya_backupdb.storage.recovery import IsDead
+from vya_backupdb.storage.runs import LOCK
 from vya_backupdb.storage.site import Site
 from vya_backupdb.storage.volume import Directory
-
-LOCK: Final = ".lock"
 
 
 class RunLocks:

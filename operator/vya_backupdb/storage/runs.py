@@ -14,6 +14,7 @@ from vya_backupdb.storage.volume import Directory
 
 KEPT: Final = 100
 LIMIT_BYTES: Final = 64 << 20
+LOCK: Final = ".lock"
 _REPORT: Final = ".json"
 
 
@@ -23,18 +24,21 @@ def save(runs: Directory, report: RunReport) -> None:
     is_new = runs.stat(name) is None
     runs.replace(name, report.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
     if is_new:
-        _prune(runs, keep=name)
+        _prune(runs, keep=report.run)
 
 
 def _prune(runs: Directory, *, keep: str) -> None:
-    stamped = []
+    """Drop all but the last runs, by when they were last written to; failures without a report count as a run."""
+    last: dict[str, int] = {}
     for name in runs.names():
-        found = runs.stat(name) if name.endswith(_REPORT) and not name.startswith(".") else None
-        if found is not None and name != keep:
-            stamped.append((found.st_mtime_ns, name))
-    for _stamp, name in sorted(stamped)[: max(0, len(stamped) + 1 - KEPT)]:
-        _remove_failures(runs, name.removesuffix(_REPORT))
-        runs.unlink(name)
+        if name.startswith(".") or name.endswith(LOCK):
+            continue
+        found, run = runs.stat(name), name.removesuffix(_REPORT)
+        if found is not None and run != keep:
+            last[run] = max(last.get(run, 0), found.st_mtime_ns)
+    for run in sorted(last, key=lambda run: (last[run], run))[: max(0, len(last) + 1 - KEPT)]:
+        _remove_failures(runs, run)
+        runs.unlink(f"{run}{_REPORT}")
 
 
 def _remove_failures(runs: Directory, name: str) -> None:

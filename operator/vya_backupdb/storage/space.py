@@ -18,8 +18,8 @@ class Space:
 
 def space(path: Path) -> Space:
     """Return the room of the file system that holds `path`, or its nearest existing parent."""
-    existing = next((one for one in (path, *path.parents) if one.exists()), path)
-    with map_os_errors(f"asking {existing} for free space"):
+    with map_os_errors(f"asking {path} for free space"):
+        existing = next((one for one in (path, *path.parents) if one.exists()), path)
         numbers = os.statvfs(existing)
     return Space(numbers.f_bavail * numbers.f_frsize, numbers.f_blocks * numbers.f_frsize)
 

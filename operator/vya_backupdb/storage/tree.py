@@ -314,7 +314,7 @@ class InstanceTree:
     def ledger(self) -> Ledger:
         """Return the ledger of restores from this instance."""
         return Ledger(
-            partial(self._site.descend, self.layout.restores, create=True),
+            partial(self._site.descend, self.layout.restores),
             self._site.exclusively,
             lambda claim: self.layout.restore_claim(claim).name,
         )

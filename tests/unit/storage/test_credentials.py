@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.storage.support import fork
 
 from vya_backupdb.domain.config import CredentialsConfig
 from vya_backupdb.domain.credentials import is_token, parse_store
@@ -252,3 +254,21 @@ def test_rotation(tmp_path: Path) -> None:
     assert Keyring([new], name="new").decrypt(rotated, what="password") == PASSWORD
     with pytest.raises(CredentialsUnreadable, match="no key of new opens password"):
         Keyring([new], name="new").decrypt(token, what="password")
+
+
+def test_what_may_not_be_read_is_named(memory: Path) -> None:
+    locked = memory / "locked"
+    locked.mkdir(mode=0o700)
+    (locked / "username").write_text("root")
+    (locked / "password").write_text(PASSWORD)
+    (memory / "username").write_text("root")
+    (memory / "password").write_text(PASSWORD)
+    (memory / "password").chmod(0)
+
+    def child() -> None:
+        if os.geteuid() == 0:
+            os.setresuid(65534, 65534, 65534)
+        for path in (locked / "credentials.json", locked / "deeper", memory):
+            assert "permission denied" in _refusal(_config(path, encoding="plain"))
+
+    assert fork(child) == 0
