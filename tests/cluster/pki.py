@@ -18,6 +18,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _LIFETIME: Final = datetime.timedelta(days=3650)
 _SKEW: Final = datetime.timedelta(hours=1)
+_SIGNS: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True)
@@ -34,10 +45,8 @@ class Authority:
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("vya-backupdb test cluster", "")
-        builder = _builder(self._name, self._name, self._key).add_extension(
-            x509.BasicConstraints(True, 0), critical=True
-        )
-        self._certificate = builder.sign(self._key, hashes.SHA256())
+        builder = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(True, 0), critical=True)
+        self._certificate = builder.add_extension(_SIGNS, critical=True).sign(self._key, hashes.SHA256())
 
     @property
     def pair(self) -> Pair:
@@ -48,12 +57,26 @@ class Authority:
         """Return a certificate for a user of a group, or for a server of these names and addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        builder = _builder(_name(name, group), self._name, key).add_extension(usage, critical=False)
+        builder = self._builder(_name(name, group), key).add_extension(usage, critical=False)
         if alternatives:
             names = x509.SubjectAlternativeName([_alternative(text) for text in alternatives])
             builder = builder.add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         return Pair(certificate.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        # Python 3.13 verifies strictly, and refuses certificates without these identifiers
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self._name).public_key(key.public_key())
+        return (
+            builder.serial_number(x509.random_serial_number())
+            .not_valid_before(now - _SKEW)
+            .not_valid_after(now + _LIFETIME)
+            .add_extension(own, critical=False)
+            .add_extension(signer, critical=False)
+        )
 
 
 def key_pair() -> tuple[bytes, bytes]:
@@ -83,16 +106,6 @@ def write_private(path: Path, content: bytes | str) -> None:
     aside.touch(mode=0o600)
     aside.write_bytes(data)
     aside.rename(path)
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
-    return (
-        builder.serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + _LIFETIME)
-    )
 
 
 def _name(common: str, group: str) -> x509.Name:
