@@ -113,6 +113,14 @@ def test_a_server_runs_in_a_restricted_pod(servers: Servers, pod_volume: str, na
         assert _reported(started)
 
 
+@pytest.mark.parametrize("name", ["postgres:17", "mariadb:11.8"])
+def test_a_server_starts_without_any_argument(servers: Servers, name: str) -> None:
+    """As in a pod of a plain manifest; an empty argument handed on in its place stopped the temporary server."""
+    variable = "POSTGRES_DB" if name.startswith("postgres") else "MARIADB_DATABASE"
+    with servers.own(name, environment={variable: "shop"}, fast=False) as started:
+        assert started.sql("SELECT 1", database="shop") == [(1,)]
+
+
 def test_arguments_reach_the_server(servers: Servers) -> None:
     with servers.own("postgres:17", arguments=["-c", "work_mem=7MB"]) as started:
         assert started.sql("SHOW work_mem") == [("7MB",)]
