@@ -16,6 +16,7 @@ from vya_backupdb.domain import layout
 from vya_backupdb.domain.config import DatabaseType, StorageConfig
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupInfo, BackupMetadata, RunInfo
+from vya_backupdb.domain.report import RunReport
 from vya_backupdb.storage.compress import GzipWriter
 from vya_backupdb.storage.tree import InstanceTree, StoredBackup, Tree
 from vya_backupdb.storage.volume import Step, no_step
@@ -66,6 +67,13 @@ def run_once(one: InstanceTree, database: str | None, moment: datetime = NOW, *,
         one.claim("ns/shop", "server-1")
         one.recover()
         return back_up(one, database, moment, run=run)
+
+
+def report(run: str, second: int = 0) -> RunReport:
+    """The report of a run that went well, begun so many seconds after the tests' now."""
+    return RunReport(
+        operation="backup", run=run, reason="Succeeded", message="x", exit_code=0, started_at=later(second)
+    )
 
 
 def later(seconds: int) -> datetime:
