@@ -1,1 +1,1 @@
-
+"""The operator as a process: kopf rings, the queue works. The only place that imports kopf."""

@@ -180,5 +180,8 @@ def _refusal(code: int, data: bytes, retry_after: str | None, what: str) -> Kube
     except ValueError:
         status = {}
     message = _redact(str(status.get("message") or data[:200].decode("utf-8", "replace")))[:1000]
+    if any(cause.get("field") == "metadata.uid" for cause in (status.get("details") or {}).get("causes") or ()):
+        # a PATCH that names another object's uid is told to be invalid, where a DELETE is told to be in conflict
+        return Conflict(f"{what}: {message}")
     pause = float(retry_after) if retry_after and retry_after.isdigit() else None
     return map_status(code, str(status.get("reason") or ""), f"{what}: {message}", retry_after=pause)

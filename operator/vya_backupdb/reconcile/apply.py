@@ -9,6 +9,7 @@ A Job name that is taken is ours if the controller's uid is, else `NameCollision
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -37,6 +38,8 @@ from vya_backupdb.reconcile.world import (
     Trouble,
 )
 
+logger = logging.getLogger(__name__)
+
 
 class NameCollision(KubernetesError):
     """An object of the name that we need exists and is not ours."""
@@ -56,6 +59,7 @@ async def apply(gateway: Gateway, key: Key, manifest: Manifest | None, decision:
     for action in decision.actions:
         try:
             await act(gateway, key.namespace, action)
+            logger.info("%s: %s", key, describe(action))
         except Conflict:
             raise
         except KubernetesError as error:
@@ -63,6 +67,7 @@ async def apply(gateway: Gateway, key: Key, manifest: Manifest | None, decision:
             raise
     await write_status(gateway, key, manifest, decision.status)
     for event in decision.events:
+        logger.info("%s: %s: %s", key, event.reason, clean(event.message))
         await announce(gateway, key, manifest, event, now=now)
 
 
@@ -80,6 +85,21 @@ def _refused(
         generation=manifest["metadata"].get("generation", 0),
         now=now,
     )
+
+
+def describe(action: Action) -> str:
+    """Return `action` in a few words, for the log."""
+    match action:
+        case CreateJob(manifest):
+            return f"Job {manifest['metadata']['name']} made"
+        case ApplyCronJob(manifest, _):
+            return f"CronJob {manifest['metadata']['name']} applied"
+        case SuspendCronJob(name, _):
+            return f"CronJob {name} suspended"
+        case DeleteCronJob(name, _):
+            return f"CronJob {name} deleted"
+        case DeleteJob(name, _):
+            return f"Job {name} deleted"
 
 
 async def act(gateway: Gateway, namespace: str, action: Action) -> None:

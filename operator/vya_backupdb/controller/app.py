@@ -1,0 +1,127 @@
+"""The composition root: gateway, queue, workers, resync, and kopf around them.
+
+The workers exist before kopf does: it cancels at its end every task that it finds younger than itself. Whatever task
+ends first ends the process, which is started anew; nothing is kept in memory that a list does not bring back.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import kopf
+
+from vya_backupdb import __version__
+from vya_backupdb.controller import handlers, logs
+from vya_backupdb.controller.health import Health
+from vya_backupdb.controller.queue import Workers
+from vya_backupdb.controller.settings import OperatorSettings, parse
+from vya_backupdb.domain.errors import BackupDBError
+from vya_backupdb.kube.aio import connect
+from vya_backupdb.kube.errors import KubernetesError, NotFound
+from vya_backupdb.reconcile.reconciler import Reconciler
+
+logger = logging.getLogger(__name__)
+
+FIRST_LIST_SECONDS = 5.0
+RETRY_LIST_SECONDS = 30.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the operator until it is told to stop. Return the process's exit code."""
+    settings = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+    logs.configure(level=settings.log_level, as_json=settings.log_format == "json")
+    try:
+        return asyncio.run(_operate(settings))
+    except BackupDBError as error:
+        logger.error("%s", error)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return 0
+
+
+def clock() -> datetime:
+    """Return the time in UTC: the one place of the operator that reads it."""
+    return datetime.now(tz=UTC)  # noqa: TID251
+
+
+async def _operate(settings: OperatorSettings) -> int:
+    where = ", ".join(settings.namespaces) or "all namespaces"
+    logger.info(
+        "vya-backupdb operator %s begins; namespaces: %s; dumper: %s", __version__, where, settings.dumper_image
+    )
+    async with await connect(kubeconfig=settings.kubeconfig) as gateway:
+        reconciler = Reconciler(gateway, settings.jobs, clock)
+        health = Health(asyncio.get_running_loop().time, settings.resync_seconds)
+        workers = Workers(reconciler.reconcile, reconciler.show, clock, health.beat)
+        await _until_listed(reconciler, workers, health, settings)
+        work = [
+            asyncio.create_task(workers.run(f"worker-{number}"), name=f"worker-{number}")
+            for number in range(settings.workers)
+        ]
+        work.append(asyncio.create_task(_resync(reconciler, workers, health, settings), name="resync"))
+        doorbell = asyncio.create_task(_listen(workers, health, settings), name="kopf")
+        return await _until_the_first_ends([doorbell, *work])
+
+
+async def _listen(workers: Workers, health: Health, settings: OperatorSettings) -> None:
+    await kopf.operator(
+        registry=handlers.registry(workers.ring, health),
+        settings=handlers.settings(),
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        liveness_endpoint=settings.liveness,
+    )
+
+
+async def _until_listed(reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings) -> None:
+    """Wait until our kinds can be listed: kopf does not notice CRDs that come after it."""
+    told = ""
+    while True:
+        try:
+            await _ring_all(reconciler, workers, health, settings)
+            return
+        except KubernetesError as error:
+            hint = "the CRDs are not installed" if isinstance(error, NotFound) else "is the role bound?"
+            if str(error) != told:
+                logger.warning("cannot list the objects yet (%s): %s", hint, error)
+            told = str(error)
+        await asyncio.sleep(FIRST_LIST_SECONDS)
+
+
+async def _resync(reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings) -> None:
+    """Ring for every object from time to time, so that a lost event is a delay and not a loss."""
+    pause: float = settings.resync_seconds
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            await _ring_all(reconciler, workers, health, settings)
+            pause = settings.resync_seconds
+        except KubernetesError as error:
+            pause = min(RETRY_LIST_SECONDS, settings.resync_seconds)
+            logger.warning("cannot list the objects: %s; again in %.0f s", error, pause)
+
+
+async def _ring_all(reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings) -> None:
+    for key in await reconciler.keys(settings.namespaces):
+        workers.ring(key)
+    health.listed()
+
+
+async def _until_the_first_ends(tasks: list[asyncio.Task[None]]) -> int:
+    """Return 0 when kopf ended (it was told to), 1 when anything else did or anything failed."""
+    doorbell = tasks[0]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    failed = [task for task in done if not task.cancelled() and task.exception() is not None]
+    for task in failed:
+        logger.error("%s failed", task.get_name(), exc_info=task.exception())
+    stopped = done == {doorbell} and not failed
+    if stopped:
+        logger.info("vya-backupdb operator ends")
+    return 0 if stopped else 1

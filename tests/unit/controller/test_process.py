@@ -1,0 +1,139 @@
+"""Settings, health, logs and the doorbell's keys."""
+
+import json
+import logging
+import sys
+
+import kopf
+import pytest
+
+from vya_backupdb import __version__
+from vya_backupdb.controller import handlers
+from vya_backupdb.controller.health import Health, Unhealthy
+from vya_backupdb.controller.logs import Formatter
+from vya_backupdb.controller.settings import parse
+from vya_backupdb.reconcile.world import Key, Kind
+
+EVERYWHERE = ("--all-namespaces",)
+
+
+def test_the_defaults_fit_a_cluster_of_this_very_version() -> None:
+    settings = parse(EVERYWHERE, {})
+    assert settings.dumper_image == f"vya-backupdb-dumper:{__version__}"
+    assert settings.namespaces == ()
+    assert settings.jobs.image_pull_policy == "IfNotPresent"
+    assert settings.kubeconfig is None
+
+
+def test_the_environment_says_the_same_and_the_command_line_wins() -> None:
+    environ = {
+        "VYA_BACKUPDB_NAMESPACE": "a, b",
+        "VYA_BACKUPDB_DUMPER_IMAGE": "r/d:2",
+        "VYA_BACKUPDB_RESYNC_SECONDS": "60",
+        "VYA_BACKUPDB_LOG_LEVEL": "debug",
+        "KUBECONFIG": "/k",
+    }
+    settings = parse((), environ)
+    assert settings.namespaces == ("a", "b")
+    assert (settings.dumper_image, settings.resync_seconds, settings.log_level) == ("r/d:2", 60, "DEBUG")
+    assert settings.kubeconfig == "/k"
+    told = parse(("--namespace=c", "--dumper-image=x", "--resync-seconds=5"), environ)
+    assert (told.namespaces, told.dumper_image, told.resync_seconds) == (("c",), "x", 5)
+    assert parse(EVERYWHERE, environ).namespaces == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "words"),
+    [
+        ((), {}, "--all-namespaces"),
+        (("--namespace=a", "--all-namespaces"), {}, "exclude each other"),
+        ((*EVERYWHERE, "--resync-seconds=0"), {}, "1 to 86400"),
+        ((*EVERYWHERE, "--liveness=8080"), {}, "http://0.0.0.0:8080/healthz"),
+        (EVERYWHERE, {"VYA_BACKUPDB_RESYNC_SECONDS": "often"}, "VYA_BACKUPDB_RESYNC_SECONDS"),
+        (EVERYWHERE, {"VYA_BACKUPDB_LOG_FORMAT": "xml"}, "json, text"),
+        (EVERYWHERE, {"VYA_BACKUPDB_LIVENESS": "here"}, "VYA_BACKUPDB_LIVENESS"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_remedy(
+    arguments: tuple[str, ...], environ: dict[str, str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments, environ)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_help_names_every_option_and_its_twin(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(("--help",), {})
+    text = capsys.readouterr().out
+    for option in ("--dumper-image", "--namespace", "--resync-seconds", "--liveness", "VYA_BACKUPDB_", "KUBECONFIG"):
+        assert option in text
+
+
+def test_health_fails_when_a_worker_or_the_list_grows_old() -> None:
+    now = 0.0
+    health = Health(lambda: now, resync_seconds=300)
+    health.beat("one")
+    health.beat("two")
+    assert health.check() == {"workerAgeSeconds": 0.0, "listAgeSeconds": 0.0}
+    now = 650.0
+    health.beat("one")
+    with pytest.raises(Unhealthy, match="worker"):
+        health.check()
+    health.beat("two")
+    health.check()
+    now = 950.0
+    health.beat("one")
+    health.beat("two")
+    with pytest.raises(Unhealthy, match="listed"):
+        health.check()
+    health.listed()
+    health.check()
+
+
+def test_a_line_is_json_and_hides_what_a_url_holds() -> None:
+    formatter = Formatter(as_json=True)
+    try:
+        raise ValueError("postgres://me:hunter2@db/x")
+    except ValueError:
+        record = logging.LogRecord(
+            "vya", logging.ERROR, "f", 1, 'at "%s"', ("http://u:hunter2@h/",), exc_info=sys.exc_info()
+        )
+    line = formatter.format(record)
+    assert "hunter2" not in line
+    parsed = json.loads(line)
+    assert (parsed["level"], parsed["logger"]) == ("error", "vya")
+    assert "ValueError" in parsed["traceback"]
+    assert "hunter2" not in Formatter(as_json=False).format(record)
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "name"),
+    [
+        ({"instance": "i", "role": "check"}, Kind.INSTANCE, "i"),
+        ({"instance": "i", "schedule": "s"}, Kind.SCHEDULE, "s"),
+        ({"instance": "i", "restore-request": "r"}, Kind.RESTORE, "r"),
+    ],
+)
+def test_a_child_rings_for_the_object_whose_status_it_concerns(labels: dict[str, str], kind: Kind, name: str) -> None:
+    given = {f"backupdb.vya.digital/{key}": value for key, value in labels.items()}
+    assert handlers.key_of_child("team", given) == Key(kind, "team", name)
+    assert handlers.key_of_child("team", {}) is None
+
+
+def test_no_handler_is_of_a_sort_that_marks_users_objects() -> None:
+    registry = handlers.registry(lambda _: None, Health(lambda: 0.0, 300))
+    assert registry._spawning.get_all_handlers() == []
+    assert registry._changing.get_all_handlers() == []
+    assert registry._indexing.get_all_handlers() == []
+    assert len(registry._watching.get_all_handlers()) == 6
+
+
+def test_kopf_writes_nothing_and_watches_only_what_is_labelled() -> None:
+    settings = handlers.settings()
+    assert settings.peering.standalone
+    assert not settings.posting.enabled
+    assert settings.scanning.disabled
+    assert len(settings.watching.label_selectors) == 3
+    assert isinstance(settings, kopf.OperatorSettings)
