@@ -16,6 +16,8 @@ from typing import Any
 from helm_python import Config
 from helm_python.errors import HelmError
 
+_WITHIN = "VYA_BACKUPDB_WITHIN_HELM"
+
 
 def _values(pairs: list[str]) -> dict[str, Any]:
     """Return nested values for ``--set a.b=c``; a value that is JSON is taken as such."""
@@ -79,8 +81,9 @@ def _library(arguments: argparse.Namespace) -> str:
 def main(argv: list[str]) -> int:
     """Run one Helm command; return its exit code."""
     binary = shutil.which("helm")
-    if binary:
-        return subprocess.run([binary, *argv], check=False).returncode
+    # the `helm` on the PATH may be a script that calls this module: it would start itself for ever
+    if binary and _WITHIN not in os.environ:
+        return subprocess.run([binary, *argv], check=False, env={**os.environ, _WITHIN: "1"}).returncode
     try:
         print(_library(_parser().parse_args(argv)), end="")
     except HelmError as error:
