@@ -70,6 +70,8 @@ async def _listen(workers: Workers, health: Health, settings: OperatorSettings) 
     await kopf.operator(
         registry=handlers.registry(workers.ring, health),
         settings=handlers.settings(),
+        # else it asks for the name of the user, which a pod's number has none of
+        identity="vya-backupdb",  # type: ignore[arg-type]  # a NewType of str that kopf does not export
         standalone=True,
         clusterwide=not settings.namespaces,
         namespaces=settings.namespaces,
@@ -106,9 +108,11 @@ async def _resync(reconciler: Reconciler, workers: Workers, health: Health, sett
 
 
 async def _ring_all(reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings) -> None:
-    for key in await reconciler.keys(settings.namespaces):
+    keys = await reconciler.keys(settings.namespaces)
+    for key in keys:
         workers.ring(key)
     health.listed()
+    logger.debug("listed %d objects", len(keys))
 
 
 async def _until_the_first_ends(tasks: list[asyncio.Task[None]]) -> int:
