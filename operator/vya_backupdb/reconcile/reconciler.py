@@ -4,12 +4,13 @@ Conflict means that the reading was old: the queue calls again and nothing is sh
 missing right or a full quota is seen with ``kubectl get`` and not only in the operator's log.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from vya_backupdb.builders.jobs import JobSettings
-from vya_backupdb.kube.errors import Conflict, KubernetesError, NotFound, TooManyRequests, Unavailable
+from vya_backupdb.kube.errors import Conflict, Forbidden, KubernetesError, NotFound, TooManyRequests, Unavailable
 from vya_backupdb.kube.gateway import Gateway
 from vya_backupdb.reconcile.apply import apply, write_status
 from vya_backupdb.reconcile.decide import SUMMARY, decide
@@ -19,6 +20,8 @@ from vya_backupdb.reconcile.restore import is_terminal
 from vya_backupdb.reconcile.status import failed
 from vya_backupdb.reconcile.text import clean
 from vya_backupdb.reconcile.world import Decision, Key, Kind, Trouble
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,29 @@ class Reconciler:
         await write_status(self.gateway, key, manifest, after)
 
     async def keys(self, namespaces: tuple[str, ...]) -> tuple[Key, ...]:
-        """Return the key of each object of ours in `namespaces`; of all namespaces where none is given."""
-        found = [
-            (kind, one["metadata"])
-            for kind, type_ in TYPES.items()
-            for namespace in namespaces or (None,)
-            for one in await self.gateway.find(type_, namespace, {})
+        """Return the key of each object of ours in `namespaces`; of all namespaces where none is given.
+
+        A namespace that was deleted took the right to list it along: it must not stop the work in the others. Raise
+        KubernetesError where none can be listed.
+        """
+        found: list[Key] = []
+        refused: list[Forbidden] = []
+        places = namespaces or (None,)
+        for namespace in places:
+            try:
+                found += await self._keys_in(namespace)
+            except Forbidden as error:
+                logger.warning("namespace %s cannot be listed: %s", namespace, error)
+                refused.append(error)
+        if len(refused) == len(places):
+            raise refused[0]
+        return tuple(found)
+
+    async def _keys_in(self, namespace: str | None) -> list[Key]:
+        listed = [(kind, await self.gateway.find(type_, namespace, {})) for kind, type_ in TYPES.items()]
+        return [
+            Key(kind, one["metadata"]["namespace"], one["metadata"]["name"]) for kind, found in listed for one in found
         ]
-        return tuple(Key(kind, meta["namespace"], meta["name"]) for kind, meta in found)
 
 
 def _trouble(error: Exception) -> Trouble:
