@@ -13,7 +13,7 @@ from typing import Any
 
 from vya_backupdb.builders.jobs import JobSettings, check_job
 from vya_backupdb.domain.exitcodes import ExitCode
-from vya_backupdb.domain.report import Finding, RunReport
+from vya_backupdb.domain.report import Finding, RunReport, ServerReport
 from vya_backupdb.domain.specs import BackupInstance, SpecProblem
 from vya_backupdb.reconcile.conditions import Wanted, find, is_true, keep, parse_time, since, timestamp
 from vya_backupdb.reconcile.outcome import Outcome, outcome
@@ -261,7 +261,7 @@ def _seen(report: RunReport | None) -> dict[str, Any]:
                 "identity": clean(server.identity, 100),
             }
         )
-        seen["databases"] = {"count": server.databases, "uncovered": server.uncovered}
+        seen["databases"] = {"count": _covered(server), "uncovered": server.uncovered}
     if report.storage is not None:
         seen["storage"] = compact({"freeBytes": report.storage.free_bytes, "totalBytes": report.storage.total_bytes})
     return seen
@@ -271,7 +271,12 @@ def _summary(report: RunReport | None) -> str:
     if report is None or report.server is None:
         return clean(report.message) if report else ""
     server = report.server
-    return clean(f"{server.product} {server.version}, {server.databases} databases to back up")
+    return clean(f"{server.product} {server.version}, {_covered(server)} databases to back up")
+
+
+def _covered(server: ServerReport) -> int:
+    """Return how many databases are backed up; the report counts all that there are."""
+    return max(0, server.databases - server.uncovered)
 
 
 def _events(old: Status, new: Status) -> tuple[Announcement, ...]:
