@@ -83,7 +83,11 @@ def create(server: Server, database: str, settings: DatabaseSettings) -> tuple[s
             raise TargetExists(f"database {database!r} exists already", hint="Choose another target name.")
         _require_roles(session, settings)
         tablespace, warnings = _tablespace(session, settings)
-        sql = f"CREATE DATABASE {session.quote(database)} TEMPLATE template0{_locale(session, settings)}{tablespace}"
+        # its owner from the start: public belongs to whoever owns the database, and a dump that gives a table in it to
+        # that role is refused to every account but a superuser's while the database is still ours
+        owner = f" OWNER {session.quote(settings.owner)}" if settings.owner else ""
+        name, locale = session.quote(database), _locale(session, settings)
+        sql = f"CREATE DATABASE {name}{owner} TEMPLATE template0{locale}{tablespace}"
         try:
             session.run(sql)
         except SQLAlchemyError as error:
