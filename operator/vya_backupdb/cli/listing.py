@@ -125,7 +125,8 @@ def _show_backups(database: DatabaseConfig, stored: Sequence[StoredBackup]) -> N
     for one in reversed(stored):
         metadata = one.metadata if one.problem is None else None
         tables = metadata.tables if metadata else None
-        rows = None if tables is None else sum(table.rows or 0 for table in tables)
+        known = tables is not None and all(table.rows is not None for table in tables)
+        rows = sum(table.rows or 0 for table in tables) if tables is not None and known else None
         state = output.cell(f"corrupt: {one.problem}", "bold red") if one.problem else output.state("good")
         info = metadata.file_info if metadata else None
         table.add_row(

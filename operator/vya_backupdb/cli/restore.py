@@ -92,7 +92,8 @@ def plan_lines(plan: Plan) -> list[str]:
     """Return the steps of the plan as sentences."""
     info, size = plan.server.info, output.size(plan.metadata.uncompressed_bytes)
     tables = len(plan.metadata.tables or ())
-    rows = sum(table.rows or 0 for table in plan.metadata.tables or ())
+    counted = [table.rows for table in plan.metadata.tables or () if table.rows is not None]
+    rows = f"{sum(counted)} rows" if len(counted) == tables else "their rows"
     taken = output.moment(plan.metadata.backup_info.timestamp)
     where = "into a scratch database beside it" if plan.beside else f"into {plan.target}"
     steps = [
@@ -100,7 +101,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"create a database on {info.product} {info.version}, where {plan.target} does not exist",
         f"load {size or 'it'} {where}",
         "apply what stands in no dump: owner, privileges, settings, comment",
-        f"count {tables} tables and {rows} rows and compare them with the backup",
+        f"count {tables} tables and {rows}, and compare them with the backup",
     ]
     return [*steps, f"rename it to {plan.target}"] if plan.beside else steps
 

@@ -22,6 +22,7 @@ _MYSQL: Final = (
 )
 HARMLESS: Final = {"postgresql": _POSTGRESQL, "mysql": _MYSQL}
 
+_HINT_KILLED: Final = "Run it again; if memory ran out, raise the limit of the pod or the machine."
 _QUOTED_LINES: Final = 5
 _HINTS: Final = (
     (
@@ -66,6 +67,9 @@ def load_failure(client: str, database: str, exit_code: int, text: str, redact: 
 def _failure(doing: str, exit_code: int, text: str, redact: Callable[[str], str]) -> tuple[str, str]:
     ended = f"ended with exit code {exit_code}" if exit_code >= 0 else f"was killed by signal {-exit_code}"
     lines = [line.strip() for line in redact(text).splitlines() if line.strip()]
-    said = "; ".join(lines[:_QUOTED_LINES]) or "and said nothing"
-    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text)), "See the message.")
-    return f"{doing} {ended}: {said}", hint
+    # MariaDB's client quotes the whole statement before it says what is wrong with it
+    faults = [line for line in lines if re.search(r"\b(?:error|fatal|panic)\b", line, re.IGNORECASE)]
+    said = f": {'; '.join((faults or lines)[:_QUOTED_LINES])}" if lines else " and said nothing"
+    unknown = _HINT_KILLED if exit_code < 0 else "See the log of the database server."
+    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text)), unknown)
+    return f"{doing} {ended}{said}", hint
