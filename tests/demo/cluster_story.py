@@ -26,9 +26,7 @@ from tests.demo.story import Story, StoryFailedError
 CHECKOUT = Path(__file__).parents[2]
 SHOP = ("customers", "products", "orders", "order_items", "audit")
 CRM = ("accounts", "tickets", "events")
-ROOT_OF_MARIADB = (
-    "MYSQL_PWD=$(cat /run/secrets/root/password) exec mariadb --user=root --batch --raw --skip-column-names"
-)
+ROOT_OF_MARIADB = "MYSQL_PWD=$(cat /run/secrets/root/password) exec mariadb --user=root --batch --skip-column-names"
 
 
 @contextmanager
@@ -60,31 +58,27 @@ def _load(cluster: Cluster, say: Callable[[str], None]) -> None:
         engine.run("rmi", "--no-prune", official)
 
 
-def _in_pod(story: Story, pod: str, script: str, statements: str) -> str:
+def _in_pod(story: Story, pod: str, script: str, statements: str) -> list[bytes]:
+    """Run SQL in a server's pod; return the lines as bytes, for some values are no text."""
     argv = ("kubectl", "-n", "shop", "exec", "-i", pod, "--", "sh", "-c", script)
-    done = subprocess.run(argv, input=statements, env=dict(story.environ), capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, input=statements.encode(), env=dict(story.environ), capture_output=True, check=False)
     if done.returncode:
-        raise StoryFailedError(f"step {story.steps}: SQL in {pod}: {done.stderr.strip()}")
-    return done.stdout
+        raise StoryFailedError(f"step {story.steps}: SQL in {pod}: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.split(b"\n")[:-1]  # not splitlines: a value may hold a carriage return
 
 
-def _print_of(rows: list[str]) -> str:
-    return f"{len(rows):>6} rows  sha256 {hashlib.sha256(chr(10).join(sorted(rows)).encode()).hexdigest()[:16]}…"
+def _print_of(rows: list[bytes]) -> str:
+    return f"{len(rows):>6} rows  sha256 {hashlib.sha256(b'/'.join(sorted(rows))).hexdigest()[:16]}…"
 
 
 def _mariadb_prints(story: Story, database: str) -> dict[str, str]:
     script = f"{ROOT_OF_MARIADB} {database}"
-    return {
-        table: _print_of(_in_pod(story, "mariadb-0", script, f"SELECT * FROM {table}").splitlines()) for table in SHOP
-    }
+    return {table: _print_of(_in_pod(story, "mariadb-0", script, f"SELECT * FROM {table}")) for table in SHOP}
 
 
 def _postgresql_prints(story: Story, database: str) -> dict[str, str]:
     script = f"exec psql -X -U postgres -d {database} -At"
-    return {
-        table: _print_of(_in_pod(story, "postgresql-0", script, f"SELECT t::text FROM {table} t").splitlines())
-        for table in CRM
-    }
+    return {table: _print_of(_in_pod(story, "postgresql-0", script, f"SELECT t::text FROM {table} t")) for table in CRM}
 
 
 def _show_prints(story: Story, database: str, prints: dict[str, str]) -> None:
@@ -150,7 +144,7 @@ def _back_up(story: Story) -> None:
     story.step("The tree on the volume")
     story.run(["kubectl", "apply", "-f", "examples/80-look.yaml"])
     _kubectl(story, "wait", "--for=condition=Ready", "pod/look", "--timeout=120s")
-    _kubectl(story, "exec", "look", "--", "find", ".", "-type", "f", "-not", "-path", "*/.*", "-printf", "%9s  %P\n")
+    _kubectl(story, "exec", "look", "--", "find", ".", "-type", "f", "-not", "-path", "*/.*", "-printf", "%9s  %P\\n")
 
 
 def _restore(story: Story) -> None:
