@@ -3,7 +3,7 @@
 No string in an INSERT holds a raw newline (both clients escape them), so a statement ends at the first line that ends
 in ``;``. MariaDB's client writes one row a line: counting newlines counts the rows exactly. Oracle's writes a whole
 INSERT on one line; counting its rows means following every string, which cost a fifth of the whole pipeline when it was
-measured, so those rows stay unknown (None), except for a table without any INSERT, which has none.
+measured, so they stay unknown (None), but for tables without rows and statements that can hold only one.
 Bodies of triggers, routines and events stand between ``DELIMITER ;;`` and ``DELIMITER ;`` and are passed over.
 """
 
@@ -17,7 +17,8 @@ _TAIL: Final = 4096
 _MARKER: Final = re.compile(rb"\*/;\n\n-- Dump completed(?: on [0-9: -]+)?\n\Z")
 _NAME: Final = rb"`((?:[^`]|``)+)`"
 _OPENER: Final = re.compile(rb"^(?:INSERT INTO `|CREATE TABLE `|DELIMITER ;;\n)", re.MULTILINE)
-_INSERT: Final = re.compile(rb"INSERT INTO %s (?:\(`(?:[^`]|``)+`(?:, `(?:[^`]|``)+`)*\) )?VALUES([ \n])" % _NAME)
+# with a history the names of two columns stand unquoted: row_start and row_end
+_INSERT: Final = re.compile(rb"INSERT INTO %s (?:\((?:`(?:[^`]|``)+`|[a-z_, ]+)+\) )?VALUES([ \n])" % _NAME)
 _CREATE: Final = re.compile(rb"CREATE TABLE %s \(" % _NAME)
 _END_OF_BODY: Final = b";;\nDELIMITER ;\n"
 _LONGEST_OPENER: Final = 16
@@ -34,8 +35,11 @@ class MySQLScanner:
         self._rest = b""  # not yet looked at, after the one byte of context in front
         self._start = 0  # where looking goes on in _rest
         self._table: bytes | None = None  # inside an INSERT: into which table
-        self._by_line = False  # inside an INSERT: whether each row has a line of its own
+        self._first_line = False  # inside an INSERT: still on its first line
+        self._many = False  # inside an INSERT: its first line may hold several rows
+        self._by_line = False  # whether this client was seen to give each row a line
         self._in_body = False
+        self._unread = b""  # the first statement that is written in a way we do not know
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
         """See `base.StreamScanner.feed`."""
@@ -47,7 +51,9 @@ class MySQLScanner:
         self._look(self._rest, final=True)
         tables = tuple(TableInfo(name=_text(name), rows=rows) for name, rows in sorted(self._rows.items()))
         problem = ""
-        if self._table is not None or self._in_body:
+        if self._unread:
+            problem = f"the dump holds a statement that is not understood: {_text(self._unread)!r}"
+        elif self._table is not None or self._in_body:
             problem = "the dump ends in the middle of a statement"
         elif not _MARKER.search(self._tail):
             problem = "the dump lacks its closing line '-- Dump completed'"
@@ -76,30 +82,46 @@ class MySQLScanner:
             return opener.end() - 1, True
         header = (_CREATE if opener[0].startswith(b"CREATE") else _INSERT).match(data, opener.start())
         if header is None:
-            cut = not final and len(data) - opener.start() < _LONGEST_HEADER
-            return (opener.start(), False) if cut else (opener.end(), True)
+            if not final and len(data) - opener.start() < _LONGEST_HEADER:
+                return opener.start(), False
+            self._unread = self._unread or data[opener.start() : opener.start() + 80]
+            return opener.end(), True
         self._enter(header)
         return header.end(), True
 
     def _enter(self, header: re.Match[bytes]) -> None:
-        table = header[1]
-        self._rows.setdefault(table, 0)
+        self._rows.setdefault(header[1], 0)
         if header.re is _INSERT:
-            self._table = table
-            self._by_line = header[2] == b"\n"
-            if not self._by_line:
-                self._rows[table] = None
+            self._table = header[1]
+            self._by_line |= header[2] == b"\n"
+            self._first_line, self._many = header[2] != b"\n", False
 
     def _in_rows(self, data: bytes, position: int, table: bytes) -> tuple[int, bool]:
-        if not self._by_line:
-            end = data.find(b"\n", position)
-            self._table = None if end >= 0 else table
-            return (end + 1, True) if end >= 0 else (len(data), False)
+        if self._first_line:
+            return self._in_first_line(data, position, table)
         end = data.find(b";\n", position - 1)
         limit = end + 2 if end >= 0 else max(position, len(data) - 1)
-        self._rows[table] = (self._rows[table] or 0) + data.count(b"\n", position, limit)
+        self._add(table, data.count(b"\n", position, limit))
         self._table = None if end >= 0 else table
         return limit, end >= 0
+
+    def _in_first_line(self, data: bytes, position: int, table: bytes) -> tuple[int, bool]:
+        end = data.find(b"\n", position)
+        limit = end if end >= 0 else max(position, len(data) - 2)
+        self._many = self._many or data.find(b"),(", position, limit + 2) >= 0
+        if end < 0:
+            return limit, False
+        if data[end - 1 : end] != b";":
+            self._by_line = True
+        else:
+            self._table = None
+        self._add(table, 1 if self._by_line or not self._many else None)
+        self._first_line = False
+        return end + 1, True
+
+    def _add(self, table: bytes, rows: int | None) -> None:
+        before = self._rows[table]
+        self._rows[table] = None if before is None or rows is None else before + rows
 
     def _inside_body(self, data: bytes, position: int) -> tuple[int, bool]:
         end = data.find(_END_OF_BODY, position)

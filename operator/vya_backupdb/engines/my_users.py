@@ -85,7 +85,7 @@ def _dump(statements: list[str], accounts: list[Account], product: Product) -> U
 def _header(product: Product, version: str) -> Iterator[str]:
     client = "mariadb" if product == "MariaDB" else "mysql"
     yield f"-- vya-backupdb users of {product} {version}"
-    yield f"-- by hand: zcat FILE | {client} --binary-mode; again after the databases, with --force"
+    yield f"-- by hand: zcat FILE | {client} --comments --binary-mode; again after the databases, with --force"
     yield ""
     yield "SET NAMES utf8mb4;"
     # a mode that changes quoting, or lets GRANT make accounts, would change what follows

@@ -60,6 +60,8 @@ _DUMP: Final = (
 _LOAD: Final = (
     # turns off every command of the client but DELIMITER, and takes the bytes as they are
     "--binary-mode",
+    # else MariaDB's client takes the comments out of bodies, and of a trigger with one it makes a syntax error
+    "--comments",
     "--batch",
     "--default-character-set=utf8mb4",
     "--max-allowed-packet=1G",
@@ -242,7 +244,8 @@ class MySQL:
         client = self._clients.mysql(self._info)
         # 8.0.43, 8.4.6 and 9.4 know --commands; to others it is a warning, not an error
         oracle = ("--loose-commands=OFF",) if client.product == "MySQL" else ()
-        return LoadPlan(Command((*self._head(client), *_LOAD, *oracle, "--", database)), client.words)
+        # not behind '--': Oracle's client parses its arguments twice, and takes a name such as -x for an option again
+        return LoadPlan(Command((*self._head(client), *_LOAD, *oracle, f"--database={database}")), client.words)
 
     def load_failure(self, database: str, exit_code: int, text: str) -> RestoreFailed:
         """See `base.Engine.load_failure`."""

@@ -74,6 +74,7 @@ class PgScanner:
         self._start = 0  # where looking goes on in _rest
         self._closer: bytes | None = None  # inside a quote: what ends it
         self._table: tuple[bytes, bytes] | None = None  # inside COPY data: of which table
+        self._unread = b""  # the first COPY that is written in a way we do not know
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
         """See `base.StreamScanner.feed`."""
@@ -117,8 +118,10 @@ class PgScanner:
             return opener.end(), True
         header = _HEADER.match(data, opener.start())
         if header is None:
-            cut = not final and len(data) - opener.start() < _LONGEST_HEADER
-            return (opener.start(), False) if cut else (opener.end(), True)
+            if not final and len(data) - opener.start() < _LONGEST_HEADER:
+                return opener.start(), False
+            self._unread = self._unread or data[opener.start() : opener.start() + 80]
+            return opener.end(), True
         self._table = (header[1], header[2])
         self._rows.setdefault(self._table, 0)
         return header.end(), True
@@ -147,6 +150,8 @@ class PgScanner:
         return python_codec(match[1].decode()) if match else "utf-8"
 
     def _problem(self) -> str:
+        if self._unread:
+            return f"the dump holds a COPY that is not understood: {self._unread.decode('utf-8', 'backslashreplace')!r}"
         if self._table is not None or self._closer is not None:
             return "the dump ends in the middle of a statement"
         closing = _MARKER.search(self._tail)
