@@ -141,7 +141,7 @@ class _Check:
             info = self._server.info
             server = ServerReport(
                 product=info.product,
-                version=info.version,
+                version=info.release,
                 identity=info.identity,
                 databases=len(self._found),
                 uncovered=sum(not one.covered for one in self._found),

@@ -157,7 +157,7 @@ class _Backup:
         self._progress.saw(
             server=ServerReport(
                 product=info.product,
-                version=info.version,
+                version=info.release,
                 identity=info.identity,
                 databases=len(found),
                 uncovered=uncovered,

@@ -68,6 +68,11 @@ class ServerInfo:
     identity: str | None
     now: datetime
 
+    @property
+    def release(self) -> str:
+        """The bare number, for people: '11.8.6', where the server says '11.8.6-MariaDB-0+deb13u1 from Debian'."""
+        return ".".join(map(str, self.version_tuple))
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseInfo:
