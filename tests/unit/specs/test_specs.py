@@ -18,6 +18,7 @@ from vya_backupdb.domain.specs import (
     parse_schedule,
 )
 from vya_backupdb.domain.specs_base import Condition
+from vya_backupdb.domain.specs_restore import restore_identity
 from vya_backupdb.domain.specs_schedule import LastRun, ScheduleStatus
 
 INSTANCE: dict[str, Any] = {
@@ -89,6 +90,14 @@ def test_defaults_written_out_leave_the_restore_the_same() -> None:
 
     assert short.claim == written_out.claim
     assert short.claim.startswith("shop.one.")
+
+
+def test_identity_of_a_restore_holds_no_default_and_never_changes() -> None:
+    """A field that a later version adds, with its default, must not make the requests of today run again."""
+    request = _restore(RESTORE)
+
+    assert restore_identity(request.spec) == {**RESTORE, "target": {"database": "shop"}}
+    assert request.claim == "shop.one.1be697e7f6be"
 
 
 @pytest.mark.parametrize(
