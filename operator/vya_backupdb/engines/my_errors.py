@@ -23,10 +23,12 @@ _DENIED: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 3619, 3988
 _CROWDED: Final = frozenset({1040, 1129, 1203, 1226})
 _LOST: Final = frozenset({1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2055, 4031})
 _NO_DATABASE: Final = 1049
+_UNREACHED: Final = frozenset({2003, 2013})
 _INSECURE: Final = frozenset({2026, 3159})
 
 _ACCOUNT_HINT: Final = (
-    "Correct the credentials of the instance, or the account on the server (its host part, REQUIRE SSL, a lock)."
+    "Correct the credentials of the instance, or the account on the server (its host part, a lock);"
+    " if the account or the server requires TLS, set ssl_mode."
 )
 _TLS_HINT: Final = "Check ssl_mode, ssl_ca_cert and the server's certificate."
 _PRIVILEGE_HINT: Final = "Grant the account what the message names."
@@ -75,7 +77,8 @@ def of_statement(error: SQLAlchemyError, doing: str, redact: Callable[[str], str
 def timed_out(error: SQLAlchemyError) -> bool:
     """Whether the other side took the connection and then said nothing."""
     original = error.orig if isinstance(error, DBAPIError) else None
-    return isinstance(getattr(original, "original_exception", None), TimeoutError)
+    said = str(original.args[1]) if isinstance(original, pymysql.MySQLError) and len(original.args) > 1 else ""
+    return number(error) in _UNREACHED and "timed out" in said
 
 
 def text(error: SQLAlchemyError, redact: Callable[[str], str]) -> str:

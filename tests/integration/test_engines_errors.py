@@ -1,0 +1,307 @@
+"""A server that refuses: each cause has an error of its own, which names it and the remedy, and holds no secret."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.clients import shipped_clients
+from tests.fixtures.certificates import Authority, authority
+from tests.fixtures.engine_rig import Rig, rig
+from tests.servers import Server, free_port
+
+from vya_backupdb.domain.errors import (
+    AuthenticationFailed,
+    BackupDBError,
+    ConfigurationError,
+    ConnectionFailed,
+    CredentialsUnreadable,
+    DumpFailed,
+    NotFound,
+    PrivilegeMissing,
+    TLSFailed,
+    WrongServer,
+)
+
+ALL = ("postgres:17", "mariadb:10.11", "mariadb:11.8", "mysql:9.7")
+HOSTILE = "p'a\"s\\s%w#o:r;d`$HOME {x} \u00fc\u20ac  "
+
+
+def check(server: Server, **settings: Any) -> None:
+    """Connect as the engine does."""
+    rig(server, (), **settings).engine.connect_check()
+
+
+def refusal(server: Server, **settings: Any) -> BackupDBError:
+    """Return the error of a connection that must fail."""
+    with pytest.raises(BackupDBError) as caught:
+        check(server, **settings)
+    assert caught.value.hint
+    assert "wr0ng-secret" not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_the_server_is(servers: Callable[[str], Server], name: str) -> None:
+    server = servers(name)
+    info = rig(server, ()).engine.connect_check()
+    product, _, version = name.partition(":")
+    assert info.product.lower().startswith(product)
+    assert ".".join(map(str, info.version_tuple)).startswith(version)
+    assert info.identity
+    assert info.now.utcoffset() is not None
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_refusal_has_its_error(servers: Callable[[str], Server], name: str) -> None:
+    server = servers(name)
+    assert type(refusal(server, password="wr0ng-secret")) is AuthenticationFailed
+    assert type(refusal(server, user="nobody", password="wr0ng-secret")) is AuthenticationFailed
+    assert type(refusal(server, port=free_port())) is ConnectionFailed
+    unknown = refusal(server, host="no-such-host.invalid")
+    assert type(unknown) is ConnectionFailed
+    assert "no-such-host.invalid" in unknown.message
+
+
+def test_another_product_is_the_wrong_server(servers: Callable[[str], Server]) -> None:
+    postgres, maria, mysql = (servers(name) for name in ("postgres:17", "mariadb:11.8", "mysql:9.7"))
+    for other in (maria, mysql):
+        for mode in ("disable", "require"):
+            assert type(refusal(other, type="postgresql", ssl_mode=mode)) is WrongServer
+    assert type(refusal(postgres, type="mysql", connect_timeout_seconds=2)) is WrongServer
+    flavor = refusal(maria, flavor="mysql")
+    assert type(flavor) is WrongServer
+    assert "MariaDB" in flavor.message
+    assert type(refusal(mysql, flavor="mariadb")) is WrongServer
+    check(mysql, flavor="mysql")
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_a_port_that_says_nothing_ends_in_time(servers: Callable[[str], Server], kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        error = refusal(servers("postgres:17"), type=kind, port=port, connect_timeout_seconds=2)
+    assert type(error) is ConnectionFailed
+
+
+def test_a_missing_maintenance_database(servers: Callable[[str], Server]) -> None:
+    error = refusal(servers("postgres:17"), maintenance_database="nowhere")
+    assert type(error) is NotFound
+    assert "maintenance_database" in error.hint
+
+
+def test_missing_rights_are_named(servers: Callable[[str], Server]) -> None:
+    server = servers("mariadb:11.8")
+    server.sql("CREATE USER blind IDENTIFIED BY 'pw'")
+    try:
+        with pytest.raises(PrivilegeMissing, match="reading the accounts") as caught:
+            rig(server, (), user="blind", password="pw").engine.users()
+        assert "GRANT" in caught.value.hint.upper()
+    finally:
+        server.sql("DROP USER blind")
+
+
+def test_a_dump_that_may_not_read_a_table_names_it(servers: Callable[[str], Server]) -> None:
+    server = servers("postgres:17")
+    server.sql("CREATE ROLE blind LOGIN PASSWORD 'pw'")
+    server.sql("CREATE DATABASE sealed")
+    try:
+        server.sql("CREATE TABLE hidden (a int)", database="sealed")
+        with pytest.raises(DumpFailed, match="hidden") as caught:
+            rig(server, shipped_clients(), user="blind", password="pw").dump("sealed")
+        assert "Grant" in caught.value.hint
+    finally:
+        server.sql("DROP DATABASE sealed")
+        server.sql("DROP ROLE blind")
+
+
+# secrets --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_hostile_passwords_and_users_work_and_are_seen_nowhere(servers: Callable[[str], Server], name: str) -> None:
+    """The driver and the client read the same bytes; neither argv nor environment hold them."""
+    server = servers(name)
+    password = HOSTILE if server.product == "postgres" else f"{HOSTILE}\n\t\r\b# end"
+    user = 'us\'er "x"\\ %\n#=:@/`'
+    with existing(server, user, password):
+        one = rig(server, shipped_clients(), user=user, password=password)
+        one.engine.connect_check()
+        with one.engine.snapshot(DATABASE) as snapshot:
+            plan = one.engine.dump(DATABASE, snapshot)
+            seen = [part for part in (*plan.command.argv, *plan.command.environ.values()) if isinstance(part, str)]
+            assert not any(HOSTILE[:12] in part for part in seen)
+            assert HOSTILE[:12] not in repr(plan)
+        assert one.dump(DATABASE).rows == {"public.t": 1} or server.product != "postgres"
+        one.load(b"SELECT 1;\n", DATABASE)
+        assert type(refusal(server, user=user, password=password + "x")) is AuthenticationFailed
+
+
+@pytest.mark.parametrize(("password", "fault"), [("a\nb", "newline"), ("a\0b", "NUL"), ("a\r", "carriage return")])
+def test_a_password_that_no_passfile_can_carry_is_refused(
+    servers: Callable[[str], Server], password: str, fault: str
+) -> None:
+    with pytest.raises(CredentialsUnreadable, match=f"the password holds .*{fault}") as caught:
+        rig(servers("postgres:17"), (), password=password)
+    assert "'password'" in caught.value.hint
+
+
+def test_a_cold_authentication_cache_over_plain_tcp(servers: Callable[[str], Server]) -> None:
+    """caching_sha2_password needs the server's RSA key as long as nobody has logged in over TLS."""
+    server = servers("mysql:9.7")
+    for step in ("driver", "client"):
+        with existing(server, "cold", "pw"):
+            server.sql("FLUSH PRIVILEGES")
+            one = rig(server, shipped_clients(), user="cold", password="pw", ssl_mode="disable")
+            if step == "driver":
+                one.engine.connect_check()
+            else:
+                one.load(b"SELECT 1;\n", DATABASE)
+
+
+DATABASE = "secretive"
+
+
+class existing:  # noqa: N801 - reads as a phrase
+    """An account that may read one database, both dropped at the end."""
+
+    def __init__(self, server: Server, user: str, password: str) -> None:
+        self.server = server
+        self.values = (user, password)
+
+    def __enter__(self) -> None:
+        server, (user, password) = self.server, self.values
+        server.sql(f"CREATE DATABASE {DATABASE}")
+        server.sql("CREATE TABLE t AS SELECT 1 AS a", database=DATABASE)
+        if server.product == "postgres":
+            quoted = user.replace('"', '""')
+            literal = password.replace("'", "''")
+            server.sql(f"CREATE ROLE \"{quoted}\" SUPERUSER LOGIN PASSWORD '{literal}'")
+        else:
+            server.sql("CREATE USER %s@'%%' IDENTIFIED BY %s", (user, password))
+            server.sql("GRANT ALL ON *.* TO %s@'%%'", (user,))
+
+    def __exit__(self, *_: object) -> None:
+        server, (user, _password) = self.server, self.values
+        server.sql(f"DROP DATABASE {DATABASE}")
+        if server.product == "postgres":
+            server.sql('DROP ROLE "{}"'.format(user.replace('"', '""')))
+        else:
+            server.sql("DROP USER %s@'%%'", (user,))
+
+
+# TLS ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ca() -> Authority:
+    """A certificate authority for the servers of this module, and another one that signed nothing."""
+    return authority()
+
+
+ENCRYPT = b"""
+install -m 0600 /tls/server.key "$PGDATA/server.key"
+printf "ssl = on\\nssl_cert_file = '/tls/server.pem'\\n" >> "$PGDATA/postgresql.conf"
+"""
+
+
+@pytest.fixture(scope="module", params=["postgres:17", "mariadb:10.11", "mariadb:11.8", "mysql:9.7"])
+def encrypted(request: pytest.FixtureRequest, ca: Authority, servers: Any) -> Iterator[Server]:
+    """A server with a certificate for 127.0.0.1."""
+    certificate, key = ca.issue("127.0.0.1")
+    files = {"/tls/ca.pem": ca.certificate, "/tls/server.pem": certificate, "/tls/server.key": key}
+    arguments: tuple[str, ...] = ("--ssl-ca=/tls/ca.pem", "--ssl-cert=/tls/server.pem", "--ssl-key=/tls/server.key")
+    if request.param.startswith("postgres"):
+        # the server wants a key of its own; the script runs as its user, before the real start
+        files["/docker-entrypoint-initdb.d/tls.sh"] = ENCRYPT
+        arguments = ()
+    with servers.own(request.param, files=files, arguments=arguments) as server:
+        yield server
+
+
+@pytest.fixture
+def pem(tmp_path: Path, ca: Authority) -> dict[str, str]:
+    """The right authority and a wrong one, as files."""
+    paths = {"right": tmp_path / "right.pem", "wrong": tmp_path / "wrong.pem", "broken": tmp_path / "broken.pem"}
+    paths["right"].write_bytes(ca.certificate)
+    paths["wrong"].write_bytes(authority().certificate)
+    paths["broken"].write_bytes(b"no certificate\n")
+    return {name: str(path) for name, path in paths.items()}
+
+
+def both(one: Rig) -> None:
+    """Connect by the driver and by a client program."""
+    one.engine.connect_check()
+    database = "postgres" if one.server.product == "postgres" else "mysql"
+    one.load(b"SELECT 1;\n", database)
+
+
+def test_each_mode_is_kept_by_driver_and_client(encrypted: Server, pem: dict[str, str]) -> None:
+    clients = shipped_clients()
+    both(rig(encrypted, clients, ssl_mode="disable"))
+    both(rig(encrypted, clients, ssl_mode="require"))
+    # a mode that does not verify takes no notice of an authority
+    both(rig(encrypted, clients, ssl_mode="require", ssl_ca_cert=pem["wrong"]))
+    both(rig(encrypted, clients, ssl_mode="verify-full", ssl_ca_cert=pem["right"]))
+    assert type(refusal(encrypted, ssl_mode="verify-full", ssl_ca_cert=pem["wrong"])) is TLSFailed
+    assert type(refusal(encrypted, host="localhost", ssl_mode="verify-full", ssl_ca_cert=pem["right"])) is TLSFailed
+    check(encrypted, host="localhost", ssl_mode="verify-ca", ssl_ca_cert=pem["right"])
+
+
+def test_the_client_itself_verifies(encrypted: Server, pem: dict[str, str]) -> None:
+    """Whatever the driver did: a dump must not go to a stranger."""
+    database = "postgres" if encrypted.product == "postgres" else "mysql"
+    clients = shipped_clients()
+    good = rig(encrypted, clients, ssl_mode="verify-full", ssl_ca_cert=pem["right"])
+    good.engine.connect_check()
+    # from here on the authority is another one, and only the client reads it again
+    Path(pem["right"]).write_bytes(Path(pem["wrong"]).read_bytes())
+    with pytest.raises(BackupDBError, match=r"(?i)ssl|tls|certificate"):
+        good.load(b"SELECT 1;\n", database)
+
+
+def test_verify_ca_is_refused_where_the_client_lacks_it(encrypted: Server, pem: dict[str, str]) -> None:
+    one = rig(encrypted, shipped_clients(), host="localhost", ssl_mode="verify-ca", ssl_ca_cert=pem["right"])
+    if encrypted.product == "mariadb":
+        with pytest.raises(ConfigurationError, match="verify-ca"):
+            one.engine.load("mysql")
+    else:
+        both(one)
+
+
+def test_files_that_are_no_certificates(encrypted: Server, pem: dict[str, str]) -> None:
+    for path in (pem["broken"], "/nonexistent/ca.pem"):
+        with pytest.raises((TLSFailed, ConfigurationError)):
+            check(encrypted, ssl_mode="verify-full", ssl_ca_cert=path)
+
+
+@pytest.mark.parametrize("name", ["postgres:17"])
+def test_a_server_without_tls(servers: Callable[[str], Server], name: str) -> None:
+    error = refusal(servers(name), ssl_mode="require")
+    assert type(error) is TLSFailed
+    assert "ssl_mode" in error.hint
+
+
+def test_a_server_that_insists_on_tls(encrypted: Server) -> None:
+    if encrypted.product == "postgres":
+        encrypted.exec("sh", "-c", 'sed -i "s/^host all all all/hostssl all all all/" "$PGDATA/pg_hba.conf"')
+        encrypted.sql("SELECT pg_reload_conf()")
+    else:
+        encrypted.sql("SET GLOBAL require_secure_transport = ON")
+    check(encrypted, ssl_mode="require")
+    error = refusal(encrypted, ssl_mode="disable")
+    # MariaDB 10.11 says no more than that the account is refused
+    refused = AuthenticationFailed if encrypted.version == "10.11" else TLSFailed
+    assert type(error) is refused
+    assert "ssl_mode" in error.hint
+
+
+def test_a_server_that_goes_away_is_a_lost_connection(servers: Any) -> None:
+    with servers.own("postgres:17") as own:
+        engine = rig(own, ()).engine
+        with engine.lock("any", wait_seconds=0) as held:
+            own.kill()
+            with pytest.raises(DumpFailed, match="was lost"):
+                held.verify()
+        assert type(refusal(own)) is ConnectionFailed
