@@ -90,39 +90,32 @@ def _kubectl(story: Story, *words: str) -> str:
     return story.run(["kubectl", "-n", "shop", *words])
 
 
+def _files(*names: str) -> Iterator[str]:
+    for name in names:
+        yield from ("-f", f"examples/{name}.yaml")
+
+
 def _install(story: Story) -> None:
-    story.step("Install the operator with its chart")
-    story.run(
-        [
-            "helm",
-            "upgrade",
-            "--install",
-            "vya-backupdb",
-            "charts/vya-backupdb",
-            "-n",
-            "vya-backupdb",
-            "--create-namespace",
-        ],
-        quiet=True,
-    )
+    story.step("A namespace under Pod Security 'restricted', and the operator with its chart")
+    story.run(["kubectl", "apply", "-f", "examples/10-namespace.yaml"])
+    # this namespace alone: another operator in this cluster, of a test say, keeps to its own
+    helm = ["helm", "upgrade", "--install", "vya-backupdb", "charts/vya-backupdb", "-n", "vya-backupdb"]
+    story.run([*helm, "--create-namespace", "--set-json", 'watchNamespaces=["shop"]'], quiet=True)
     story.run(["kubectl", "-n", "vya-backupdb", "rollout", "status", "deployment/vya-backupdb", "--timeout=180s"])
     story.run(["kubectl", "api-resources", "--api-group=backupdb.vya.digital"])
 
 
 def _servers(story: Story) -> None:
-    story.step("A namespace under Pod Security 'restricted', a volume, and two servers with data")
-    story.run(["kubectl", "apply", "-f", "examples/10-namespace.yaml"])
+    story.step("Passwords, a volume, and two servers with data")
     story.run(["examples/20-secrets.sh"])
-    story.run(
-        ["kubectl", "apply", *(f"-fexamples/{name}.yaml" for name in ("30-volume", "40-mariadb", "41-postgresql"))]
-    )
+    story.run(["kubectl", "apply", *_files("30-volume", "40-mariadb", "41-postgresql")])
     for name in ("mariadb", "postgresql"):
         _kubectl(story, "rollout", "status", f"statefulset/{name}", "--timeout=300s")
 
 
 def _back_up(story: Story) -> None:
     story.step("What is backed up, and when")
-    story.run(["kubectl", "apply", "-f", "examples/50-instances.yaml", "-f", "examples/60-schedules.yaml"])
+    story.run(["kubectl", "apply", *_files("50-instances", "60-schedules")])
     _kubectl(story, "wait", "--for=condition=Ready", "backupinstance", "--all", "--timeout=300s")
     _kubectl(story, "get", "backupinstances")
 
@@ -156,7 +149,7 @@ def _restore(story: Story) -> None:
     story.say("MariaDB [(none)]> DROP DATABASE shop;")
 
     story.step("Restore it, and restore 'crm' beside itself under another name")
-    story.run(["kubectl", "apply", "-f", "examples/70-restore.yaml", "-f", "examples/71-restore-beside.yaml"])
+    story.run(["kubectl", "apply", *_files("70-restore", "71-restore-beside")])
     _kubectl(
         story,
         "wait",
