@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 
 from tests.cluster import paths
@@ -73,4 +74,11 @@ def _alone(say: Say) -> Iterator[None]:
         except BlockingIOError:
             say("waiting for another process that brings the cluster up or down")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        _sweep()
         yield
+
+
+def _sweep() -> None:
+    """Remove what a killed `up` had written aside; nobody else writes there while we hold the lock."""
+    for folder in (*paths.cache().glob(".*-*"), *paths.binaries().glob(".*-*")):
+        shutil.rmtree(folder, ignore_errors=True)

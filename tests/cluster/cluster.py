@@ -106,7 +106,7 @@ def wait_for(what: str, *argv: str, seconds: int) -> None:
     try:
         kubectl("wait", f"--timeout={seconds}s", *argv)
     except CommandError as error:
-        raise ClusterError(f"{what} within {seconds} s: {error}") from error
+        raise ClusterError(f"{what} within {seconds} s: {error}{_warnings()}") from error
 
 
 def roll_out(what: str, namespace: str, workload: str, *, seconds: int) -> None:
@@ -114,4 +114,12 @@ def roll_out(what: str, namespace: str, workload: str, *, seconds: int) -> None:
     try:
         kubectl(f"--namespace={namespace}", "rollout", "status", workload, f"--timeout={seconds}s")
     except CommandError as error:
-        raise ClusterError(f"{what} within {seconds} s: {error}") from error
+        raise ClusterError(f"{what} within {seconds} s: {error}{_warnings()}") from error
+
+
+def _warnings() -> str:
+    """Return the last warnings that the cluster has to tell: most often the cause."""
+    columns = "custom-columns=:.involvedObject.kind,:.involvedObject.name,:.message"
+    options = ("--all-namespaces", "--field-selector=type=Warning", "--sort-by=.lastTimestamp", "--no-headers")
+    lines = kubectl("get", "events", *options, "-o", columns, check=False).stdout.strip().splitlines()
+    return "".join(f"\n  {' '.join(line.split())[:400]}" for line in lines[-3:])

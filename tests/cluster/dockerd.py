@@ -32,20 +32,31 @@ class DaemonError(RuntimeError):
 
 
 def start(answers: Callable[[], bool]) -> None:
-    """Start the daemon, unless it runs, and wait until it answers.
+    """Start the daemon, unless it runs, and wait until it answers; on a busy machine it is tried twice.
 
     Raises DaemonError when it ends at once or does not answer, and NotRootError without root.
     """
     root = as_root()
     run(*root, "install", "-d", "-m", "0755", str(paths.RUN))
-    if running() is None:
-        _clear_stale(root)
-        _remember(root)
-        with (paths.cache() / "dockerd.log").open("w") as log:
-            # detached at once: it outlives us, and is not our child to wait for
-            argv = (*root, "setsid", "--fork", *_argv())
-            subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
-    _wait_until(answers)
+    for last in (False, True):
+        if running() is None:
+            _launch(root)
+        try:
+            _wait_until(answers)
+        except DaemonError as error:
+            if last or "timeout waiting for containerd" not in str(error):
+                raise
+        else:
+            return
+
+
+def _launch(root: tuple[str, ...]) -> None:
+    _clear_stale(root)
+    _remember(root)
+    with (paths.cache() / "dockerd.log").open("w") as log:
+        # detached at once: it outlives us, and is not our child to wait for
+        argv = (*root, "setsid", "--fork", *_argv())
+        subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
 
 
 def _argv() -> tuple[str, ...]:

