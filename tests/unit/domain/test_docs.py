@@ -1,13 +1,17 @@
 """The documentation says what the code does: tables of exit codes and fields are held to the models."""
 
 import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from vya_backupdb.domain.config import DatabaseConfig, RetentionConfig, StorageConfig
 from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.domain.specs import SpecProblem, parse
 
 DOCS = Path(__file__).parents[3] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()
@@ -28,3 +32,17 @@ def test_each_field_is_documented_and_no_other(heading: str, model: type[BaseMod
     cells = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
     documented = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     assert documented == set(model.model_fields)
+
+
+RESOURCES = [
+    document
+    for page in (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
+    for block in re.findall(r"^ *```yaml\n(.*?)^ *```", page.read_text(), re.DOTALL | re.MULTILINE)
+    for document in yaml.safe_load_all(textwrap.dedent(block))
+    if "apiVersion" in document
+]
+
+
+@pytest.mark.parametrize("document", RESOURCES, ids=lambda document: document["metadata"]["name"])
+def test_each_resource_in_the_pages_is_valid(document: dict[str, Any]) -> None:
+    assert not isinstance(parse(document), SpecProblem)
