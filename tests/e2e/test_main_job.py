@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,7 +62,7 @@ def test_every_database_was_backed_up_and_the_status_tells_of_each(story: Story)
         found = story.space.wait(f"bks/{product}-nightly", "LastBackupSucceeded", seconds=10)
         status = found["status"]
         assert status["lastRun"]["trigger"] == "Manual"
-        assert status["lastRun"]["succeeded"] == len(story.databases) + 1
+        assert status["lastRun"]["succeeded"] == len(story.databases)
         rows = {row["name"]: row for row in status["databases"]}
         assert set(rows) == {*story.databases, "(users)"}
         for row in rows.values():
@@ -91,7 +92,8 @@ def test_the_metadata_tells_what_was_backed_up(story: Story) -> None:
         assert backup["backup_info"]["status"] == "success"
         assert (backup["run"]["reason"], backup["run"]["schedule"].endswith("-nightly")) == ("manual", True)
         rows = {table["name"]: table["rows"] for table in backup["tables"]}
-        assert rows["orders"] == (50_000 if backup["backup_info"]["database_type"] == "postgresql" else 900)
+        # PostgreSQL's dump can be counted as it passes by, a line a row; the others' statements hold many
+        assert rows["orders"] == (50_000 if backup["backup_info"]["database_type"] == "postgresql" else None)
         # names are local time, and the moment carries its offset
         assert backup["backup_info"]["timestamp"][-6:] in {"+01:00", "+02:00"}
 
@@ -118,29 +120,30 @@ def test_the_fields_explain_themselves(story: Story) -> None:
     assert "namespace" not in everything.lower()
 
 
-@pytest.mark.parametrize("product", PRODUCTS)
-def test_a_dropped_database_comes_back_row_for_row(story: Story, product: str) -> None:
-    database = story.stage.databases[product]
-    for name in story.databases:
-        database.drop(name)
-        story.space.apply(restore(f"{product}-{name}".replace("_", "-"), product, name))
+@pytest.fixture(scope="module")
+def lost(story: Story) -> Story:
+    """Drop every database on every server, and ask for each of them, all at once."""
+    for database in story.stage.databases.values():
+        for name in story.databases:
+            database.drop(name)
+    story.space.apply(*(restore(_request(one, name), one, name) for one in PRODUCTS for name in story.databases))
+    return story
 
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_dropped_database_comes_back_row_for_row(lost: Story, product: str) -> None:
+    story, database = lost, lost.stage.databases[product]
     for name in story.databases:
-        found = story.space.wait(f"rr/{product}-{name}".replace("_", "-"), "Succeeded", seconds=120)
+        found = story.space.wait(f"rr/{_request(product, name)}", "Succeeded", seconds=180)
         assert data.fingerprint(database, name) == story.before[product][name]
         status = found["status"]
-        assert status["restored"]["tables"] == len(database_tables(story.before[product][name]))
+        assert status["restored"]["tables"] == len(_tables(story.before[product][name]))
         assert (status["exitCode"], status["target"]) == (0, name)
         assert status["backup"] in story.volume.ids(name)
 
 
-def database_tables(fingerprint: dict[str, list[str]]) -> set[str]:
-    """Return the names of the tables in a fingerprint."""
-    return {row.replace("|", "\t").split("\t")[0] for row in fingerprint["rows"]}
-
-
 def test_a_request_applied_again_does_not_run_again_and_says_why(story: Story) -> None:
-    name, database = f"postgres-{SHOP}".replace("_", "-"), story.stage.databases["postgres"]
+    name, database = _request("postgres", SHOP), story.stage.databases["postgres"]
     first = story.space.wait(f"rr/{name}", "Succeeded")
     story.space.delete(f"rr/{name}")
     database.drop(SHOP)
@@ -194,11 +197,19 @@ def test_nothing_of_the_users_carries_a_mark_of_ours(story: Story) -> None:
 
 def test_nothing_is_written_while_nothing_happens(story: Story) -> None:
     """A watch of ten seconds that tells of no change of any object."""
-    for kind in ("backupinstances", "backupschedules", "restorerequests"):
-        path = f"/apis/backupdb.vya.digital/v1alpha1/namespaces/{story.space.name}/{kind}"
-        version = json.loads(story.space.kubectl("get", "--raw", path).stdout)["metadata"]["resourceVersion"]
-        watch = f"{path}?watch=1&timeoutSeconds=4&resourceVersion={version}"
-        assert story.space.kubectl("get", "--raw", watch).stdout == ""
+    with ThreadPoolExecutor() as pool:
+        kinds = ("backupinstances", "backupschedules", "restorerequests")
+        assert list(pool.map(lambda kind: _changes(story.space, kind), kinds)) == ["", "", ""]
+
+
+def _changes(space: Space, kind: str) -> str:
+    path = f"/apis/backupdb.vya.digital/v1alpha1/namespaces/{space.name}/{kind}"
+    version = json.loads(space.kubectl("get", "--raw", path).stdout)["metadata"]["resourceVersion"]
+    return space.kubectl("get", "--raw", f"{path}?watch=1&timeoutSeconds=10&resourceVersion={version}").stdout
+
+
+def _request(product: str, name: str) -> str:
+    return f"{product}-{name}".replace("_", "-")
 
 
 def _ids_of(story: Story, product: str) -> set[str]:
@@ -208,3 +219,7 @@ def _ids_of(story: Story, product: str) -> set[str]:
         for one in story.volume.backups(SHOP)
         if one["backup_info"]["hostname"] == host
     }
+
+
+def _tables(fingerprint: dict[str, list[str]]) -> set[str]:
+    return {row.replace("|", "\t").split("\t")[0] for row in fingerprint["rows"]}

@@ -145,6 +145,11 @@ def start(space: Space) -> dict[str, Database]:
     space.cluster.load(*references.values())
     for product, engine in ENGINES.items():
         space.apply(*_manifests(engine, references[product]))
+    return find(space)
+
+
+def find(space: Space) -> dict[str, Database]:
+    """Return the servers that were applied."""
     return {product: Database(space, engine) for product, engine in ENGINES.items()}
 
 

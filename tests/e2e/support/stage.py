@@ -22,7 +22,7 @@ from tests.e2e.support.volume import Volume, mount
 
 RELEASE: Final = "vya-e2e"
 STORIES: Final = ("main", "two", "heal", "kill", "secrets", "clock", "gone", "gone-too")
-#: For work on the tests: keep everything, so that the next run finds servers and images as they are.
+#: For work on the tests: keep everything, and take a stage that an earlier run has left as it is.
 KEEP: Final = "VYA_BACKUPDB_E2E_KEEP"
 _HELM_OF_THE_README: Final = "vya-backupdb"
 
@@ -90,6 +90,9 @@ def set_stage(cluster: Cluster) -> Iterator[Stage]:
     cluster.load(operator_image, dumper_image)
     servers = Space(cluster, databases.NAMESPACE)
     spaces = [Space(cluster, RELEASE), *(Space(cluster, f"{RELEASE}-{story}") for story in STORIES)]
+    if os.environ.get(KEEP) and spaces[0].kubectl("get", "deployments", "-o", "name").stdout:
+        yield Stage(cluster, spaces[0], databases.find(servers), dumper_image)
+        return
     _uninstall()
     _remove(cluster, spaces)
     for space in (servers, *spaces):
@@ -147,7 +150,7 @@ def _others_paused(cluster: Cluster) -> Iterator[None]:
     template = "{range .items[*]}{.metadata.namespace} {.metadata.name} {.spec.template.spec.containers[0].args}\n{end}"
     selector = "app.kubernetes.io/name=vya-backupdb"
     listed = cluster.kubectl("get", "deployments", "-A", "-l", selector, "-o", f"jsonpath={template}").stdout
-    rows = [line.split(" ", 2) for line in listed.splitlines()]
+    rows = [line.split(" ", 2) for line in listed.splitlines() if not os.environ.get(KEEP)]
     others = [(space, name) for space, name, args in rows if "--all-namespaces" in args]
     for space, name in others:
         print(f"the operator in namespace {space} is paused for these tests", file=sys.stderr)
