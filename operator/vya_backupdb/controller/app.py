@@ -7,6 +7,7 @@ ends first ends the process, which is started anew; nothing is kept in memory th
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BackupDBError as error:
         logger.error("%s", error)
         return int(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 0
 
 
@@ -48,6 +49,7 @@ def clock() -> datetime:
 
 
 async def _operate(settings: OperatorSettings) -> int:
+    _obey_signals()
     where = ", ".join(settings.namespaces) or "all namespaces"
     logger.info(
         "vya-backupdb operator %s begins; namespaces: %s; dumper: %s", __version__, where, settings.dumper_image
@@ -64,6 +66,13 @@ async def _operate(settings: OperatorSettings) -> int:
         work.append(asyncio.create_task(_resync(reconciler, workers, health, settings), name="resync"))
         doorbell = asyncio.create_task(_listen(workers, health, settings), name="kopf")
         return await _until_the_first_ends([doorbell, *work])
+
+
+def _obey_signals() -> None:
+    """End at SIGTERM until kopf puts its own handler in place: the first process of a pod would ignore it."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 async def _listen(workers: Workers, health: Health, settings: OperatorSettings) -> None:

@@ -1,11 +1,17 @@
 """Settings, health, logs and the doorbell's keys."""
 
+import asyncio
+import contextlib
 import json
 import logging
+import socket
 import sys
 
+import aiohttp
 import kopf
 import pytest
+from kopf._cogs.structs.ephemera import AnyMemo
+from kopf._core.engines.probing import health_reporter
 
 from vya_backupdb import __version__
 from vya_backupdb.controller import handlers
@@ -106,6 +112,34 @@ def test_a_line_is_json_and_hides_what_a_url_holds() -> None:
     assert (parsed["level"], parsed["logger"]) == ("error", "vya")
     assert "ValueError" in parsed["traceback"]
     assert "hunter2" not in Formatter(as_json=False).format(record)
+
+
+@pytest.mark.parametrize(("age", "answer"), [(0.0, 200), (100_000.0, 500)])
+async def test_the_endpoint_answers_at_once_also_when_it_has_nothing_good_to_say(age: float, answer: int) -> None:
+    """kopf tries a failed probe again for ever unless it is told not to: then kubelet would only see a time-out."""
+    now = 0.0
+    health = Health(lambda: now, resync_seconds=1)
+    now = age
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ready = asyncio.Event()
+    serving = asyncio.create_task(
+        health_reporter(
+            f"http://127.0.0.1:{port}/healthz",
+            memo=AnyMemo(kopf.Memo()),
+            indices={},
+            registry=handlers.registry(lambda _: None, health),
+            settings=handlers.settings(),
+            ready_flag=ready,
+        )
+    )
+    await asyncio.wait_for(ready.wait(), 10)
+    async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/healthz") as response:
+        assert response.status == answer
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
 
 
 @pytest.mark.parametrize(
