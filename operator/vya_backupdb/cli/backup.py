@@ -131,7 +131,9 @@ def show_report(database: DatabaseConfig, report: RunReport) -> None:
     console.print(table)
     good = report.exit_code == ExitCode.OK
     mark = "[green]✔[/green]" if good else "[bold red]✘[/bold red]"
-    console.print(mark, output.plain(report.message if good else report.message.split(":")[0]))
+    took = (report.finished_at - report.started_at).total_seconds() if report.finished_at else None
+    message = report.message if good else report.message.split(":")[0]
+    console.print(mark, output.plain(message), f"[dim]in {output.duration(took)}[/dim]" if took is not None else "")
 
 
 def _cells(row: DatabaseRow) -> tuple[Text, ...]:

@@ -10,24 +10,24 @@ from dataclasses import replace
 from typing import Final, TextIO
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from vya_backupdb.cli.invocation import Format, now, on_terminal
-from vya_backupdb.cli.output import console, plain, size
+from vya_backupdb.cli.output import console, duration, plain, size
 from vya_backupdb.domain.redact import Redactor
-from vya_backupdb.dumper.events import DatabaseEnded, Event, Listener, Moved, Noted, RunEnded, StepStarted, to_dict
+from vya_backupdb.dumper.events import (
+    DatabaseEnded,
+    Event,
+    Listener,
+    Moved,
+    Noted,
+    RunEnded,
+    RunStarted,
+    StepStarted,
+    to_dict,
+)
 
 PROGRESS_LINE_EVERY_SECONDS: Final = 10.0
 
@@ -93,30 +93,49 @@ def note_text(event: Noted, redact: Redactor) -> Text:
     return Text(f"{event.level}: {where}{plain(redact(event.message))}", style=style)
 
 
-class _Packed(ProgressColumn):
-    """The size of the file so far."""
+class _Bytes(ProgressColumn):
+    """What has passed, of how much it was the last time, and what it was packed to."""
 
     def render(self, task: Task) -> Text:
-        packed = task.fields.get("file_bytes") or 0
-        return Text(f"→ {size(packed)}" if packed else "", style="green")
+        """Return the cell; the line of the whole run has none."""
+        if task.fields["whole"] or not task.completed:
+            return Text("")
+        passed = size(int(task.completed))
+        packed = task.fields["file_bytes"]
+        shown = Text(f"{passed} of {size(int(task.total))}" if task.total else passed)
+        return shown.append(f" → {size(packed)}", style="green") if packed else shown
+
+
+class _Speed(ProgressColumn):
+    """Bytes a second, and the time left where it can be told."""
+
+    def render(self, task: Task) -> Text:
+        """Return the cell; empty until something is known."""
+        if task.fields["whole"] or not task.speed:
+            return Text("")
+        left = task.time_remaining
+        rest = f", {duration(left)} left" if left is not None and task.completed else ""
+        return Text(f"{size(int(task.speed))}/s{rest}", style="dim")
 
 
 class LiveView:
-    """A bar for each database under way: bytes, rate, time left by the last backup's size."""
+    """A bar for each database under way: bytes, rate, time left by the last backup; and one for the whole run."""
 
     def __init__(self, target: Console, redact: Redactor) -> None:
         self._lock = threading.Lock()
         self._redact = redact
         self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._whole: TaskID | None = None
+        self._names = 0
+        narrow = Column(min_width=9, no_wrap=True)
+        name = Column(min_width=16, max_width=32, no_wrap=True, overflow="ellipsis")
         self._progress = Progress(
             SpinnerColumn(finished_text=" "),
-            TextColumn("{task.fields[label]}", style="bold"),
-            TextColumn("{task.fields[step]}", style="cyan"),
-            BarColumn(bar_width=24),
-            DownloadColumn(binary_units=True),
-            _Packed(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[label]}", style="bold", markup=False, table_column=name),
+            TextColumn("{task.fields[step]}", style="cyan", markup=False, table_column=narrow),
+            BarColumn(bar_width=24, complete_style="cyan", finished_style="green"),
+            _Bytes(table_column=Column(no_wrap=True)),
+            _Speed(table_column=Column(no_wrap=True)),
             console=target,
             transient=True,
         )
@@ -134,6 +153,8 @@ class LiveView:
         """Show `event`."""
         with self._lock:
             match event:
+                case RunStarted():
+                    self._run_started(event)
                 case StepStarted():
                     self._step(event)
                 case Moved():
@@ -147,19 +168,30 @@ class LiveView:
                 case RunEnded():
                     self._progress.stop()
 
+    def _run_started(self, event: RunStarted) -> None:
+        self._names = len(event.names)
+        if self._names > 1:
+            self._whole = self._add(label="whole run", step=f"0 of {self._names}", total=self._names, whole=True)
+
     def _step(self, event: StepStarted) -> None:
         key = (event.kind, event.name)
-        old = self._tasks.pop(key, None)
-        if old is not None:
-            self._progress.remove_task(old)
-        self._tasks[key] = self._progress.add_task(
-            "", total=event.expected_bytes, label=label(event.kind, event.name), step=event.step.value, file_bytes=0
-        )
+        self._remove(key)
+        name = label(event.kind, event.name)
+        self._tasks[key] = self._add(label=name, step=event.step.value, total=event.expected_bytes, whole=False)
 
-    def _ended(self, event: DatabaseEnded) -> None:
-        task = self._tasks.pop((event.row.kind, event.row.name), None)
+    def _add(self, *, label: str, step: str, total: int | None, whole: bool) -> TaskID:
+        return self._progress.add_task("", total=total, label=label, step=step, file_bytes=0, whole=whole)
+
+    def _remove(self, key: tuple[str, str]) -> None:
+        task = self._tasks.pop(key, None)
         if task is not None:
             self._progress.remove_task(task)
+
+    def _ended(self, event: DatabaseEnded) -> None:
+        self._remove((event.row.kind, event.row.name))
+        if self._whole is not None:
+            done = int(self._progress.tasks[self._progress.task_ids.index(self._whole)].completed) + 1
+            self._progress.update(self._whole, completed=done, step=f"{done} of {self._names}")
 
 
 def label(kind: str, name: str) -> str:
