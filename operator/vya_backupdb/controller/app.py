@@ -117,9 +117,8 @@ async def _resync(reconciler: Reconciler, workers: Workers, health: Health, sett
 
 
 async def _ring_all(reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings) -> None:
-    keys = await reconciler.keys(settings.namespaces)
-    for key in keys:
-        workers.ring(key)
+    keys = frozenset(await reconciler.keys(settings.namespaces))
+    workers.ring_all(keys)
     health.listed()
     logger.debug("listed %d objects", len(keys))
 

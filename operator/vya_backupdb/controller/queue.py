@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zlib import crc32
 
-from vya_backupdb.kube.errors import Conflict, KubernetesError, TooManyRequests
+from vya_backupdb.kube.errors import Conflict, KubernetesError, NotFound, TooManyRequests
 from vya_backupdb.reconcile.world import Decision, Key
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,12 @@ class Backlog:
         self.due[key] = now + pause
         return pause
 
+    def forget_failing(self, known: frozenset[Key]) -> None:
+        """Drop what keeps failing and is not among the `known` keys: it is gone, and cannot even be asked for."""
+        for key in self.failures.keys() - known - self.running:
+            del self.failures[key]
+            self.due.pop(key, None)
+
     def next_due(self) -> float | None:
         """Return when the next key is due."""
         return min(self.due.values(), default=None)
@@ -91,6 +97,12 @@ class Workers:
         """Let `key` be worked on soon."""
         self.backlog.ring(key, asyncio.get_running_loop().time())
         self._rung.set()
+
+    def ring_all(self, keys: frozenset[Key]) -> None:
+        """Ring for every object that there is; what only fails and is not among them is dropped."""
+        self.backlog.forget_failing(keys)
+        for key in sorted(keys):
+            self.ring(key)
 
     async def run(self, name: str) -> None:
         """Work until cancelled."""
@@ -138,8 +150,8 @@ class Workers:
             logger.debug("%s: its conditions could not be written: %s", key, second)
         at_least = error.retry_after if isinstance(error, TooManyRequests) else 0.0
         pause = self.backlog.failed(key, asyncio.get_running_loop().time(), at_least=at_least)
-        if isinstance(error, Conflict):
-            logger.debug("%s: changed since it was read; again in %.1f s", key, pause)
+        if isinstance(error, Conflict | NotFound):
+            logger.debug("%s: changed or gone since it was read; again in %.1f s", key, pause)
         elif isinstance(error, KubernetesError):
             logger.warning("%s: %s; again in %.0f s", key, error, pause)
         else:

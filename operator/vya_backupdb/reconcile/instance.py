@@ -233,15 +233,14 @@ def _areas(report: RunReport | None) -> dict[Area, Wanted]:
 def _about(finding: Finding) -> Area:
     if finding.reason == Reason.LEGACY_KEY:
         return Area.CREDENTIALS
-    if finding.reason in (Reason.UNCOVERED_DATABASES, "Uncovered"):
-        return Area.COVERAGE
-    return area(finding.reason) if finding.blocking else Area.NONE
+    about = area(finding.reason)
+    return about if finding.blocking or about is Area.COVERAGE else Area.NONE
 
 
 def _coverage(report: RunReport) -> Wanted:
-    missed = report.server.uncovered if report.server else 0
-    if missed:
-        text = f"{missed} databases hold data and are not backed up; see status.findings"
+    server = report.server
+    if server is not None and server.uncovered:
+        text = f"{server.uncovered} of {server.databases} databases are not backed up; status.findings says why"
         return Wanted(Area.COVERAGE, False, Reason.UNCOVERED_DATABASES, text)
     return Wanted(Area.COVERAGE, True, Reason.ALL_COVERED)
 

@@ -106,9 +106,14 @@ def _why(job: JobView) -> str:
 
 
 def _known(reason: str, code: int) -> str:
-    """Return the code's own reason: the report is text, the code is the contract."""
+    """Return the code's own reason: the report is text, the code is the contract.
+
+    A check's code says only that something was found; what, says the report.
+    """
     member = exitcodes.of(code)
-    return member.reason if member is not None else _word(reason) or Reason.JOB_FAILED.value
+    if member is None or member is exitcodes.ExitCode.CHECK_FAILED:
+        return _word(reason) or (member.reason if member else Reason.JOB_FAILED.value)
+    return member.reason
 
 
 def _word(reason: str) -> str:

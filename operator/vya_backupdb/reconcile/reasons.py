@@ -118,6 +118,8 @@ NOT_BEGUN = frozenset(
         Reason.POD_REFUSED,
     )
 )
+# the words of a check for databases that are not, or cannot be, backed up
+_COVERAGE = frozenset({Reason.UNCOVERED_DATABASES.value, "Uncovered", "DatabaseMissing", "NothingCovered"})
 # what waiting alone can mend: the server comes back, another run ends, somebody frees space, a node appears
 _WAITS = frozenset(
     {
@@ -167,6 +169,8 @@ def area(reason: str) -> Area:
         return Area.CONNECTION
     if reason in _STORAGE:
         return Area.STORAGE
+    if reason in _COVERAGE:
+        return Area.COVERAGE
     return Area.NONE
 
 

@@ -141,6 +141,15 @@ async def test_what_a_check_finds_beside_is_told_without_taking_ready_away() -> 
     assert len(stage.status(INSTANCE)["findings"]) == 2
 
 
+async def test_a_check_that_found_something_says_what() -> None:
+    finding = {"reason": "DatabaseMissing", "message": "the server has no database 'shop'", "blocking": True}
+    stage, _ = await checked(reason="DatabaseMissing", message="no 'shop'", exit_code=48, findings=[finding])
+    assert stage.condition(INSTANCE, "Ready") == ("False", "DatabaseMissing")
+    assert stage.condition(INSTANCE, "Covered") == ("False", "DatabaseMissing")
+    assert stage.condition(INSTANCE, "Connected") == ("True", "Connected")
+    assert stage.condition(INSTANCE, "Stalled") == ("True", "DatabaseMissing")
+
+
 async def test_a_pod_that_cannot_begin_is_told_from_its_own_status() -> None:
     stage = Stage()
     stage.user(INSTANCE)
