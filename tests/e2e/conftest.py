@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from tests.cluster import Cluster, EngineUnavailable, ensure_cluster
 from tests.e2e.support.databases import Database
+from tests.e2e.support.faults import Faults, set_faults
 from tests.e2e.support.stage import Stage, set_stage
 
 
@@ -40,3 +41,10 @@ def mariadb(stage: Stage) -> Database:
 def mysql(stage: Stage) -> Database:
     """Give the shared MySQL 9.7."""
     return stage.databases["mysql"]
+
+
+@pytest.fixture(scope="session")
+def faults(stage: Stage) -> Iterator[Faults]:
+    """Give the faulty instances of the healing stories, which two modules share."""
+    with set_faults(stage) as faulty:
+        yield faulty

@@ -10,11 +10,11 @@ _PAUSE_SECONDS: Final = 0.3
 
 
 def until(what: str, ask: Callable[[], T | None], *, seconds: float) -> T:
-    """Ask until the answer is neither None nor False, and return it; fail, naming `what`, after `seconds`."""
+    """Ask until the answer is true, and return it; fail, naming `what`, after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         answer = ask()
-        if answer is not None and answer is not False:
+        if answer:
             return answer
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not so within {seconds:.0f} s")
