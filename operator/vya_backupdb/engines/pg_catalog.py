@@ -42,7 +42,7 @@ _CHANGED: Final = f"""
 
 _RELATIONS: Final = f"""(SELECT count(*) FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ({{kinds}}) AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_TABLE_NO_MEMBER})"""  # noqa: S608 - constants
+    WHERE c.relkind IN ({{kinds}}) AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_DUMPED})"""  # noqa: S608 - constants
 _ROUTINES: Final = f"""(SELECT count(*) FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.prokind {{kind}} AND {_NOT_SYSTEM} AND {_NO_MEMBER.format(catalog="pg_proc", alias="p")})"""  # noqa: S608 - constants
