@@ -111,12 +111,23 @@ def _clear_stale(root: tuple[str, ...]) -> None:
 
 
 def _remember(root: tuple[str, ...]) -> None:
-    """Write down what dockerd changes and does not put back: packet forwarding and the policy of its chain."""
+    """Write down what dockerd changes and does not put back: packet forwarding and the policy of its chain.
+
+    After a killed daemon the record of its start is still the true one; after a reboot it is not.
+    """
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    if _recorded().get("boot") == boot:
+        return
     state = {
+        "boot": boot,
         "ip_forward": Path("/proc/sys/net/ipv4/ip_forward").read_text().strip(),
         "forward_policy": leftovers.forward_policy(root),
     }
     run(*root, "tee", str(_BEFORE), input=json.dumps(state))
+
+
+def _recorded() -> dict[str, str]:
+    return dict(json.loads(_BEFORE.read_text())) if _BEFORE.exists() else {}
 
 
 def stop(say: Say, *, shared: bool) -> None:
@@ -132,7 +143,7 @@ def stop(say: Say, *, shared: bool) -> None:
     if pid is not None:
         say(f"stopping the private Docker engine (pid {pid})")
         _terminate(root, pid)
-    before = json.loads(_BEFORE.read_text()) if _BEFORE.exists() else {}
+    before = _recorded()
     leftovers.unmount_below(root, paths.RUN, paths.cache() / "docker")
     if not shared:
         leftovers.remove_firewall(root, before.get("forward_policy", ""))

@@ -62,6 +62,8 @@ def _enter(arguments: list[str]) -> None:
 def _prepare(arguments: list[str]) -> None:
     """Give the new namespaces a /run, a /sys and control groups of their own, and become the module."""
     groups = list(_control_groups())
+    # the engine outside goes on: its mounts would come and go here, too
+    leftovers.unmount_below((), paths.RUN, paths.cache().parents[1] / "docker")
     run("mount", "-t", "tmpfs", "tmpfs", "/run")
     run("mount", "-t", "sysfs", "sysfs", "/sys")
     if len(groups) > 1:
@@ -70,6 +72,8 @@ def _prepare(arguments: list[str]) -> None:
         mount.mkdir(exist_ok=True)
         run("mount", "-t", kind, *(("-o", options) if options else ()), "cgroup", str(mount))
     run("ip", "link", "set", "lo", "up")
+    # dockerd forwards packets, and drops those of others, only where nothing was forwarded before
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("0\n")
     os.execv(sys.executable, [sys.executable, "-m", *arguments])
 
 
