@@ -1,11 +1,14 @@
 """What a backup must not leave out in silence, and what it may not take for a loss."""
 
+import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.clients import shipped_clients
 from tests.fixtures.workspace import Connect, Workspace
+from tests.servers import Server
 
 SCRIPT = """
 CREATE TABLE refsys (id int PRIMARY KEY, t text);
@@ -41,3 +44,29 @@ def test_rows_added_to_an_extensions_table_come_back(
     with connect("restored") as connection:
         rows = connection.execute("SELECT count(*), max(t) FILTER (WHERE id > 50) FROM refsys").fetchone()
     assert rows == (51, "mine")
+
+
+def test_what_a_server_hides_from_the_account_is_warned_of(servers: Callable[[str], Server], tmp_path: Path) -> None:
+    server = servers("mariadb:11.8")
+    server.sql("CREATE DATABASE hidden")
+    server.sql("CREATE TABLE hidden.item (id int)")
+    server.sql("CREATE USER blind@'%' IDENTIFIED BY 'blind password'")
+    try:
+        home = Workspace(tmp_path / "work", server, kind="mysql")
+        home.set_credentials("blind", "blind password")
+        home.environment["VYA_BACKUPDB_CLIENT_PATH"] = ":".join(shipped_clients())
+        home.instance["users"] = False
+
+        def warned() -> list[str]:
+            assert home.run("backup", "--database", "hidden").code == 0
+            newest = max(home.tree.rglob("hidden_*.metadata.json"), key=lambda path: path.stat().st_mtime_ns)
+            return [text.partition(" of ")[0] for text in json.loads(newest.read_text())["warnings"]]
+
+        server.sql("GRANT SELECT, EVENT, SHOW VIEW ON hidden.* TO blind@'%'")
+        assert warned() == ["triggers", "procedures and functions"]
+        server.sql("GRANT SELECT ON mysql.proc TO blind@'%'")
+        server.sql("GRANT TRIGGER ON hidden.* TO blind@'%'")
+        assert warned() == []
+    finally:
+        server.sql("DROP USER blind@'%'")
+        server.sql("DROP DATABASE hidden")

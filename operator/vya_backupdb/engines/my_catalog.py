@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from vya_backupdb.domain.errors import DumpFailed, NotFound, PrivilegeMissing
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
+from vya_backupdb.engines import my_rights
 from vya_backupdb.engines.base import Product
 from vya_backupdb.engines.my_session import Server, Session
 
@@ -48,7 +49,11 @@ class MySQLSnapshot:
         self._before = look(session, product, database)
         self.tables = tuple(TableInfo(name=name) for name in sorted(self._before.tables))
         self.versioned = _versioned(session, database)
-        self.warnings = (*_not_transactional(session, self._before, database), *_foreign_defaults(session, database))
+        self.warnings = (
+            *my_rights.unseen(session, product, database),
+            *_not_transactional(session, self._before, database),
+            *_foreign_defaults(session, database),
+        )
 
     def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
         """See `base.Snapshot.verify`."""
