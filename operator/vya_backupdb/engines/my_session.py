@@ -21,6 +21,7 @@ from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import WrongServer
 from vya_backupdb.engines import my_errors, options, tls
 from vya_backupdb.engines.base import Credentials, Product, SecretFile
+from vya_backupdb.engines.connections import closing
 
 _SSL_REQUEST: Final = struct.pack("!II", 8, 80877103)
 _PINS: Final = (
@@ -117,7 +118,7 @@ class Server:
                     hint="Correct host, port or type of the instance.",
                 ) from None
             raise my_errors.of_connection(error, self.name, self.redact) from None
-        with connection:
+        with closing(connection):
             session = Session(connection, self.redact)
             session.run(_PINS)
             yield session

@@ -20,6 +20,7 @@ from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.engines import options, pg_errors, tls
 from vya_backupdb.engines.base import Credentials, SecretFile
+from vya_backupdb.engines.connections import closing
 
 APPLICATION_NAME: Final = "vya-backupdb"
 #: Time-outs that a long dump must not meet, with the first version that knows them: an unknown one is fatal.
@@ -138,7 +139,7 @@ class Server:
             connection = engine.connect()
         except SQLAlchemyError as error:
             raise pg_errors.of_connection(error, self.name, self.redact) from None
-        with connection:
+        with closing(connection):
             yield self._prepare(connection)
 
     def _connect(self, database: str) -> psycopg.Connection[Any]:
