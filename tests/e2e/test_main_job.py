@@ -53,7 +53,7 @@ def story(stage: Stage) -> Iterator[Story]:
         space.wait_trigger(f"{product}-nightly", "first", seconds=180)
     yield Story(stage, space, stage.volume(space), tuple(databases), before)
     for database in stage.databases.values():
-        for name in (*databases, "main_copy", "main_by_id"):
+        for name in (*databases, "main_copy", "main_by_id", "main_damaged"):
             database.drop(name)
 
 
@@ -200,6 +200,27 @@ def test_nothing_is_written_while_nothing_happens(story: Story) -> None:
     with ThreadPoolExecutor() as pool:
         kinds = ("backupinstances", "backupschedules", "restorerequests")
         assert list(pool.map(lambda kind: _changes(story.space, kind), kinds)) == ["", "", ""]
+
+
+def test_a_damaged_backup_is_refused_before_the_target_is_touched(story: Story) -> None:
+    """Last, because it damages what the others restore: one is cut, one has other bytes, one's metadata was edited."""
+    damages = {
+        "mariadb": "truncate -s -100 {stem}.sql.gz",
+        "postgres": "printf 'AAAAAAAAAAAAAAAA' | dd of={stem}.sql.gz bs=1 seek=2000 conv=notrunc 2>/dev/null",
+        "mysql": "sed -i s/main_shop/main_shed/ {stem}.metadata.json",
+    }
+    for product, damage in damages.items():
+        identity = next(iter(story.volume.ids(SHOP) & _ids_of(story, product)))
+        host = story.stage.databases[product].engine.host
+        stem = story.volume.run(f"ls {host}/{product}/{SHOP}/*/{identity}.sql.gz").strip().removesuffix(".sql.gz")
+        story.volume.run(damage.format(stem=stem))
+        story.space.apply(restore(f"damaged-{product}", product, SHOP, backup=identity, to="main_damaged"))
+
+    for product in damages:
+        found = story.space.wait(f"rr/damaged-{product}", "Succeeded=false")
+        assert condition_of(found, "Succeeded")["reason"] == "BackupCorrupt"
+        assert found["status"]["exitCode"] == 33
+        assert story.stage.databases[product].databases("main_damaged") == set()
 
 
 def _changes(space: Space, kind: str) -> str:
