@@ -112,9 +112,7 @@ def test_a_check_finds_what_would_be_in_the_way_and_what_would_be_missed(workspa
     assert [one["reason"] for one in json.loads(wrong.out)["findings"]] == ["AuthenticationFailed", "NoSpace"]
 
 
-def test_list_shows_the_last_backup_and_how_the_last_attempt_ended(
-    workspace: Workspace, database: str, embedded: EmbeddedServer
-) -> None:
+def test_list_shows_the_last_backup_and_how_the_last_attempt_ended(workspace: Workspace, database: str) -> None:
     workspace.instance["include_databases"] = ["shop", "nowhere"]
 
     def listed() -> dict[str, Any]:
@@ -132,6 +130,9 @@ def test_list_shows_the_last_backup_and_how_the_last_attempt_ended(
     }  # fmt: skip
     (made,) = workspace.ids("shop")
     assert listed()["shop"]["last"]["id"] == made
+    workspace.instance["port"] = 1
+    assert workspace.run("backup").code == ExitCode.CONNECTION_FAILED
+    assert "the last run failed: ConnectionFailed" in workspace.run("list", "--format", "table").out
     data = workspace.data_file(made)
     data.write_bytes(data.read_bytes()[:-1])
     shop = listed()["shop"]

@@ -130,7 +130,7 @@ def test_a_dry_run_says_the_plan_and_touches_nothing(workspace: Workspace, backe
     before, files = names(connect), workspace.files()
     done = workspace.run("restore", "--database", "shop", "--dry-run", "--format", "table")
     assert done.code == 0
-    assert "count 1 tables and 1000 rows" in done.out
+    assert "count 1 table and 1000 rows" in done.out
     assert (names(connect), workspace.files()) == (before, files)
 
 

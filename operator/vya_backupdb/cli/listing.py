@@ -10,7 +10,7 @@ from vya_backupdb.cli import listeners, options, output, settings
 from vya_backupdb.cli.invocation import Format, Invocation, chosen, now
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.exitcodes import ExitCode
-from vya_backupdb.dumper.catalog import Entry, entries
+from vya_backupdb.dumper.catalog import Entry, entries, last_failure
 from vya_backupdb.dumper.session import open_tree
 from vya_backupdb.storage.catalog import StoredBackup
 
@@ -45,9 +45,14 @@ def list_backups(
                 _show_backups(database, stored)
             continue
         found = entries(tree, database)
-        documents.append(_document(database, databases=[entry_dict(one) for one in found]))
+        failure = last_failure(tree)
+        last_run = {"run": failure.run, "reason": failure.reason, "message": failure.message} if failure else None
+        documents.append(_document(database, databases=[entry_dict(one) for one in found], last_failure=last_run))
         if not as_json:
             _show_entries(database, found)
+        if not as_json and failure is not None:
+            text = f"the last run failed: {failure.reason}: {output.plain(failure.message)}"
+            output.console().print(Text(text, style="red"))
     if as_json:
         output.print_json(documents)
     return ExitCode.OK

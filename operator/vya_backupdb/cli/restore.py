@@ -11,6 +11,7 @@ from vya_backupdb.cli.working import working
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import RunReport, to_dict
+from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.restore import run_restore
 from vya_backupdb.dumper.restore_plan import Claim, Plan, Request, plan_restore
 from vya_backupdb.dumper.session import open_session
@@ -92,8 +93,8 @@ def plan_lines(plan: Plan) -> list[str]:
     """Return the steps of the plan as sentences."""
     info, size = plan.server.info, output.size(plan.metadata.uncompressed_bytes)
     tables = len(plan.metadata.tables or ())
-    counted = [table.rows for table in plan.metadata.tables or () if table.rows is not None]
-    rows = f"{sum(counted)} rows" if len(counted) == tables else "their rows"
+    known = [table.rows for table in plan.metadata.tables or () if table.rows is not None]
+    rows = counted(sum(known), "row") if len(known) == tables else "their rows"
     taken = output.moment(plan.metadata.backup_info.timestamp)
     where = "into a scratch database beside it" if plan.beside else f"into {plan.target}"
     steps = [
@@ -101,7 +102,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"create a database on {info.product} {info.version}, where {plan.target} does not exist",
         f"load {size or 'it'} {where}",
         "apply what stands in no dump: owner, privileges, settings, comment",
-        f"count {tables} tables and {rows}, and compare them with the backup",
+        f"count {counted(tables, 'table')} and {rows}, and compare them with the backup",
     ]
     return [*steps, f"rename it to {plan.target}"] if plan.beside else steps
 

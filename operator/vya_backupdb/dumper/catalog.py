@@ -54,6 +54,13 @@ def entries(tree: InstanceTree, database: DatabaseConfig) -> list[Entry]:
     return [_entry(kind, name, stored.get((kind, name), []), attempts.get((kind, name))) for kind, name in ordered]
 
 
+def last_failure(tree: InstanceTree) -> RunReport | None:
+    """Return the last backup run's report if it failed before it came to any database; None otherwise."""
+    backups = [run for run in tree.runs() if run.operation == "backup"]
+    last = backups[-1] if backups else None
+    return last if last is not None and last.exit_code and not last.databases else None
+
+
 def _last_attempts(runs: Sequence[RunReport]) -> dict[tuple[Kind, str], DatabaseRow]:
     """Return each name's row of the last backup run that has one; `runs` are oldest first."""
     rows: dict[tuple[Kind, str], DatabaseRow] = {}

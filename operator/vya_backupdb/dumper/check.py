@@ -17,6 +17,7 @@ from vya_backupdb.domain.metadata import size_human
 from vya_backupdb.domain.report import DatabaseRow, Finding, RunReport, ServerReport, StorageReport, Totals
 from vya_backupdb.domain.series import CLOCK_TOLERANCE
 from vya_backupdb.dumper.deliver import Delivery
+from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.run import missing
 from vya_backupdb.dumper.session import Server, Session, Tools, open_session, open_tree
 from vya_backupdb.engines.base import DatabaseInfo
@@ -152,7 +153,7 @@ class _Check:
             operation="check",
             run=self._run,
             reason=first.reason if first else ExitCode.OK.reason,
-            message=first.message if first else f"{len(covered)} databases would be backed up",
+            message=first.message if first else f"{counted(len(covered), 'database')} would be backed up",
             exit_code=self._code,
             started_at=self._started,
             finished_at=self._tools.clock(),

@@ -107,7 +107,7 @@ def verdict(rows: Iterable[DatabaseRow], *, stopped: BackupDBError | None) -> Ve
     size = size_human(sum(row.size_bytes or 0 for row in good))
     databases = sum(row.kind == "database" for row in good)
     if not failed:
-        return Verdict(ExitCode.OK, ExitCode.OK.reason, f"{_count(databases, 'database')} backed up, {size}")
+        return Verdict(ExitCode.OK, ExitCode.OK.reason, f"{counted(databases, 'database')} backed up, {size}")
     code = _code(failed, any_good=bool(good), stopped=stopped)
     names = ", ".join(_named(row) for row in failed[:NAMED_FAILURES])
     more = f" and {len(failed) - NAMED_FAILURES} more" if len(failed) > NAMED_FAILURES else ""
@@ -130,5 +130,6 @@ def _named(row: DatabaseRow) -> str:
     return f"{name} ({row.reason}): {row.error}" if row.error else f"{name} ({row.reason})"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun: '1 table', '2 tables'."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

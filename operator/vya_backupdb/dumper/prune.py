@@ -17,6 +17,7 @@ from vya_backupdb.domain.report import RunReport, Totals
 from vya_backupdb.domain.retention import Circumstances, Policy, RetentionPlan, Strategy, plan
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted
+from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.storage.catalog import StoredBackup
 
@@ -133,5 +134,5 @@ def apply_retention(session: Session, run: RunId, deliver: Delivery, show: Calla
 
 def _message(config: RetentionConfig, planned: int, deleted: int, kept: int) -> str:
     if planned and not config.cleanup_enabled:
-        return f"cleanup_enabled is false: {planned} backups would have been deleted, {kept} are kept"
-    return f"{deleted} backups deleted, {kept} kept"
+        return f"cleanup_enabled is false: {counted(planned, 'backup')} would have been deleted, {kept} kept"
+    return f"{counted(deleted, 'backup')} deleted, {kept} kept"

@@ -18,6 +18,7 @@ from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted, RunEnded, RunStarted, Step, StepStarted
 from vya_backupdb.dumper.journal import Journal
 from vya_backupdb.dumper.pipeline import Meter
+from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.restore_plan import Plan, Request, compare, plan_restore
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.engines.base import Count
@@ -173,8 +174,7 @@ class _Restore:
             operation="restore",
             run=self._request.run,
             reason=ExitCode.OK.reason,
-            message=f"{self._plan.target} was restored from {stored.id}: {count.tables} tables, {count.rows} rows"
-            + (f", {size_human(size)}" if size is not None else ""),
+            message=self._sentence(count),
             exit_code=ExitCode.OK,
             started_at=self._journal.started_at,
             finished_at=self._session.tools.clock(),
@@ -184,3 +184,8 @@ class _Restore:
             ),
             databases=(row,),
         )
+
+    def _sentence(self, count: Count) -> str:
+        size = self._plan.metadata.uncompressed_bytes
+        what = [counted(count.tables, "table"), counted(count.rows, "row"), *([size_human(size)] if size else [])]
+        return f"{self._plan.target} was restored from {self._plan.stored.id}: {', '.join(what)}"

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from vya_backupdb.domain.config import DatabaseConfig
-from vya_backupdb.domain.errors import BackupDBError, NotFound, StorageError, TreeOwnedByAnother
+from vya_backupdb.domain.errors import BackupDBError, DumpFailed, NotFound, StorageError, TreeOwnedByAnother
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata
@@ -165,8 +165,25 @@ class _Backup:
         )
         for name in missing(self._session.database, self._order.databases, found):
             self._failed("database", name, NotFound(f"the server has no database {name!r}"))
+        if not self._order.databases:
+            self._tell_uncovered(found)
         wanted = set(self._order.databases)
         return [one.name for one in found if (one.name in wanted if wanted else one.covered)]
+
+    def _tell_uncovered(self, found: Sequence[DatabaseInfo]) -> None:
+        """Fail each database that is named but cannot be covered; warn of those that a pattern selects."""
+        config = self._session.database
+        for one in found:
+            if one.covered or not config.wants(one.name):
+                continue
+            text = f"the database {one.name!r} is selected by include_databases, but {one.why}"
+            if one.name in config.include_databases:
+                hint = "Mend that, or take the database out of include_databases."
+                self._failed("database", one.name, DumpFailed(text, hint=hint))
+            else:
+                self._session.say(Noted(text, one.name, "warning"))
+        if not any(one.covered for one in found):
+            self._session.say(Noted("the server shows no database that this instance covers", level="warning"))
 
     def _one(self, kind: Kind, name: str) -> None:
         try:
