@@ -1,6 +1,7 @@
 """``vya-backupdb restore``: one database, under its own name or another, from one backup."""
 
 import sys
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -15,6 +16,21 @@ from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.restore import run_restore
 from vya_backupdb.dumper.restore_plan import Claim, Plan, Request, plan_restore
 from vya_backupdb.dumper.session import open_session
+from vya_backupdb.storage.selection import LATEST
+
+Source = Annotated[str, typer.Option("--database", "-d", metavar="NAME", help="The database in the backup.")]
+Backup = Annotated[str, typer.Option("--backup", metavar="ID", help="'latest', or an id as 'list' shows it.")]
+Before = Annotated[
+    str | None,
+    typer.Option("--before", metavar="TIME", help="The newest one begun before this time.", show_default=False),
+]
+Target = Annotated[
+    str | None,
+    typer.Option("--to-database", metavar="NAME", help="The name it gets. Default: its own.", show_default=False),
+]
+OnlyPlan = Annotated[bool, typer.Option("--dry-run", help="Check it all, say what would be done.")]
+ClaimName = Annotated[str | None, typer.Option("--claim", hidden=True)]
+ClaimUid = Annotated[str | None, typer.Option("--claim-uid", hidden=True)]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,27 +40,19 @@ def register(app: typer.Typer) -> None:
 
 def restore(
     context: typer.Context,
-    database: Annotated[str, typer.Option("--database", "-d", metavar="NAME", help="The database in the backup.")],
+    database: Source,
     config: options.Config = settings.DEFAULT_PATH,
     instance: options.Instance = None,
-    backup: Annotated[str, typer.Option("--backup", metavar="ID", help="'latest', or an id as 'list' shows it.")] = (
-        "latest"
-    ),
-    before: Annotated[
-        str | None,
-        typer.Option("--before", metavar="TIME", help="The newest one begun before this time.", show_default=False),
-    ] = None,
-    to_database: Annotated[
-        str | None,
-        typer.Option("--to-database", metavar="NAME", help="The name it gets. Default: its own.", show_default=False),
-    ] = None,
-    only_plan: Annotated[bool, typer.Option("--dry-run", help="Check it all, say what would be done.")] = False,
+    backup: Backup = LATEST,
+    before: Before = None,
+    to_database: Target = None,
+    only_plan: OnlyPlan = False,
     wanted: options.FormatOption = None,
     verbose: options.Verbose = False,
     run_id: options.RunId = None,
     termination_log: options.TerminationLog = None,
-    claim: Annotated[str | None, typer.Option("--claim", hidden=True)] = None,
-    claim_uid: Annotated[str | None, typer.Option("--claim-uid", hidden=True)] = None,
+    claim: ClaimName = None,
+    claim_uid: ClaimUid = None,
 ) -> int:
     """Restore one database from its backup.
 
@@ -54,17 +62,13 @@ def restore(
     invocation: Invocation = context.obj
     run = invocation.begin("restore", run_id=run_id, termination_log=termination_log)
     app = invocation.configure(config, verbose=verbose)
-    if bool(claim) != bool(claim_uid):
-        raise ConfigurationError("--claim and --claim-uid go together", hint="Give both or none.")
-    if before is not None and backup != "latest":
-        raise ConfigurationError("--before and --backup exclude each other", hint="Give one of them.")
     request = Request(
         run=run,
         database=database,
         target=to_database or database,
         backup=backup,
-        before=options.parse_time(before, "--before"),
-        claim=Claim(claim, claim_uid) if claim and claim_uid else None,
+        before=_before(before, backup),
+        claim=_claim(claim, claim_uid),
     )
     with working(invocation, app, wanted) as tools:
         session = open_session(app, the_one(app, instance), tools)
@@ -75,6 +79,18 @@ def restore(
     if report is not None:
         _show(report, wanted)
     return ExitCode.OK
+
+
+def _before(before: str | None, backup: str) -> datetime | None:
+    if before is not None and backup != LATEST:
+        raise ConfigurationError("--before and --backup exclude each other", hint="Give one of them.")
+    return options.parse_time(before, "--before")
+
+
+def _claim(name: str | None, uid: str | None) -> Claim | None:
+    if bool(name) != bool(uid):
+        raise ConfigurationError("--claim and --claim-uid go together", hint="Give both or none.")
+    return Claim(name, uid) if name and uid else None
 
 
 def show_plan(plan: Plan, wanted: Format | None) -> None:
