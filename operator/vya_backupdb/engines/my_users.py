@@ -2,8 +2,9 @@
 
 Order: roles and accounts, then grants of roles and on the server and databases, then default roles, last the grants on
 tables and routines, which need the databases (on an empty server they fail, and the file is loaded again after the
-data). An account that exists keeps its password: CREATE has IF NOT EXISTS, and MariaDB's GRANT is freed of the password
-that it repeats. What SHOW GRANTS does not quote well (PROXY, names with quotes) is written by us.
+data), and those of PROXY, which not every administrator may give. An account that exists keeps its password: CREATE has
+IF NOT EXISTS, and MariaDB's GRANT is freed of the password that it repeats. PROXY, which SHOW GRANTS does not quote
+well, is written by us; what else the server leaves unquoted is left out with a warning.
 """
 
 import re
@@ -32,7 +33,10 @@ _ON_OBJECT: Final = re.compile(
     rf"{_BACKTICKED}\.){_BACKTICKED} TO ",
     re.DOTALL,
 )
-_HIDDEN: Final = "<secret>"
+_QUOTED: Final = re.compile(rf"(?:[^'\"`]|{_STRING}|{_BACKTICKED})*", re.DOTALL)
+#: What MySQL shows in place of a password's hash.
+_HIDDEN: Final = " AS '<secret>'"
+_PRIVILEGE_HINT: Final = "Grant the account SELECT ON mysql.*, or switch the users file off for this instance."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,13 @@ class Account:
 
 def users(server: Server, product: Product, version: str) -> UsersDump:
     """Return every account and role but the server's own. Raise PrivilegeMissing if they cannot be listed."""
+    try:
+        return _users(server, product, version)
+    except PrivilegeMissing as error:
+        raise PrivilegeMissing(error.message, hint=_PRIVILEGE_HINT) from error
+
+
+def _users(server: Server, product: Product, version: str) -> UsersDump:
     with server.session() as session:
         if product == "MySQL":
             # hashes of caching_sha2_password hold raw bytes; as text they would not survive
@@ -63,23 +74,35 @@ def users(server: Server, product: Product, version: str) -> UsersDump:
     defaults += [line for _, lines in made for line in lines]
     objects = [line for line in granted if _ON_OBJECT.match(line)]
     others = [line for line in granted if line not in set(defaults) | set(objects)]
-    statements = [
+    statements = (*(statement for statement, _ in made), *others, *defaults)
+    warnings = tuple(_warning(line) for line in (*statements, *objects) if not _well_quoted(line))
+    lines = [
         *_header(product, version),
-        *(f"{statement};" for statement, _ in made if statement),
-        *(f"{line};" for line in (*others, *proxies, *defaults)),
+        *map(_line, statements),
         "-- grants on tables and routines: they need the databases",
-        *(f"{line};" for line in objects),
+        *map(_line, objects),
+        *(("-- grants of PROXY: only who has it may grant it",) if proxies else ()),
+        *map(_line, proxies),
         MARKER.decode(),
     ]
-    return _dump(statements, accounts, product)
-
-
-def _dump(statements: list[str], accounts: list[Account], product: Product) -> UsersDump:
-    hidden = any(_HIDDEN in statement for statement in statements)
     roles = sum(account.is_role for account in accounts)
-    info = UsersInfo(accounts=len(accounts) - roles, roles=roles, passwords=not hidden)
-    warning = f"{product} hides the password hashes from this account: the accounts are saved without their passwords"
-    return UsersDump((f"{line}\n".encode() for line in statements), info, (warning,) if hidden else ())
+    info = UsersInfo(accounts=len(accounts) - roles, roles=roles, passwords=True)
+    return UsersDump((f"{line}\n".encode() for line in lines), info, warnings)
+
+
+def _well_quoted(statement: str) -> bool:
+    """Whether the server closed each quote that it opened: MariaDB writes the subject of a certificate as it is."""
+    return _QUOTED.fullmatch(statement) is not None
+
+
+def _line(statement: str) -> str:
+    """Return the statement with its semicolon, or as a comment where it would swallow what follows."""
+    return f"{statement};" if _well_quoted(statement) else f"-- not quoted by the server: {' '.join(statement.split())}"
+
+
+def _warning(statement: str) -> str:
+    account = re.search(rf"{_BACKTICKED}@{_BACKTICKED}", statement)
+    return f"account {account[0] if account else '?'} is left out: the server does not quote what it says of it"
 
 
 def _header(product: Product, version: str) -> Iterator[str]:
@@ -102,12 +125,7 @@ def _accounts(session: Session, product: Product) -> list[Account]:
             " OR (account_locked = 'Y' AND password_expired = 'Y' AND authentication_string = '')"
         )
     sql = f"SELECT u.User AS user, u.Host AS host, ({role}) AS is_role FROM mysql.user u ORDER BY 3 DESC, 1, 2"  # noqa: S608
-    try:
-        rows = session.rows(sql, _DOING)
-    except PrivilegeMissing as error:
-        raise PrivilegeMissing(
-            error.message, hint="Grant the account SELECT ON mysql.*, or switch users off."
-        ) from error
+    rows = session.rows(sql, _DOING)
     accounts = (Account(str(row["user"]), str(row["host"]), bool(row["is_role"])) for row in rows)
     return [account for account in accounts if not _SYSTEM.fullmatch(account.user)]
 
@@ -124,8 +142,7 @@ def _create(session: Session, product: Product, account: Account) -> tuple[str, 
         statement = statement[: match.start()] + statement[match.end() :]
         later = (f"ALTER USER {account.quoted}{match[0]}",)
     if _HIDDEN in statement:
-        statement = re.sub(rf" AS '{_HIDDEN}'", "", statement)
-        return f"-- the password was hidden: {_HIDDEN}\n{statement}", later
+        raise PrivilegeMissing(f"the server hides the password of account {account.quoted}", hint=_PRIVILEGE_HINT)
     return statement, later
 
 
@@ -153,7 +170,8 @@ def _proxies(session: Session) -> Iterator[str]:
         _DOING,
     )
     for row in rows:
-        if _SYSTEM.fullmatch(str(row["user"])):
+        # every server gives its own root the right to be anybody
+        if _SYSTEM.fullmatch(str(row["user"])) or (row["user"] == "root" and not row["proxied"]):
             continue
         on = f"{literal(row['proxied'])}@{literal(row['proxied_host'])}"
         to = f"{literal(row['user'])}@{literal(row['host'])}"

@@ -17,8 +17,14 @@ from vya_backupdb.engines.pg_session import Server, Session, literal, version_wo
 MARKER: Final = b"-- vya-backupdb users complete"
 _BOOTSTRAP_OID: Final = 10
 _DOING: Final = "reading the roles"
-#: Roles that belong to a provider of managed servers: they exist there, and nowhere else can they be made.
-_PROVIDERS: Final = r"^(pg_|rds|cloudsql|alloydb|azure|azuresu$|replication_reserved$)"
+#: Roles that belong to a provider of managed servers: they exist there, and nowhere else can they be made. A name alone
+#: proves nothing (azure_app, rdsync may be anybody's): only where the provider's own administrator is there.
+_PROVIDERS: Final = {
+    "rdsadmin": "rds",
+    "cloudsqladmin": "cloudsql",
+    "alloydbadmin": "alloydb",
+    "azuresu": "azure|replication_reserved$",
+}
 
 _ATTRIBUTES: Final = (
     ("rolsuper", "SUPERUSER"),
@@ -37,12 +43,13 @@ def users(server: Server) -> UsersDump:
         session.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         sql = "SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
         with_passwords = bool(session.value(sql, _DOING))
-        roles = _roles(session, with_passwords)
+        foreign = _foreign(session)
+        roles = _roles(session, with_passwords, foreign)
         statements = [
             *_header(session),
             *(line for role in roles for line in _role(session, role)),
-            *_memberships(session),
-            *_settings(session),
+            *_memberships(session, foreign),
+            *_settings(session, foreign),
             *_parameters(session),
             MARKER.decode(),
         ]
@@ -62,7 +69,14 @@ def _header(session: Session) -> Iterator[str]:
     yield ""
 
 
-def _roles(session: Session, with_passwords: bool) -> list[dict[str, Any]]:
+def _foreign(session: Session) -> str:
+    """Return a pattern for the roles that are PostgreSQL's own or this server's provider's."""
+    there = {row["rolname"] for row in session.rows("SELECT rolname FROM pg_catalog.pg_roles", _DOING)}
+    prefixes = (prefix for administrator, prefix in _PROVIDERS.items() if administrator in there)
+    return f"^({'|'.join(('pg_', *prefixes))})"
+
+
+def _roles(session: Session, with_passwords: bool, foreign: str) -> list[dict[str, Any]]:
     source = "pg_authid" if with_passwords else "pg_roles"
     password = "r.rolpassword" if with_passwords else "NULL"
     return session.rows(
@@ -72,7 +86,7 @@ def _roles(session: Session, with_passwords: bool) -> list[dict[str, Any]]:
           pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment
         FROM pg_catalog.{source} r WHERE r.rolname !~ :providers ORDER BY r.rolname""",  # noqa: S608 - constants
         _DOING,
-        providers=_PROVIDERS,
+        providers=foreign,
     )
 
 
@@ -106,7 +120,7 @@ def _if_missing(statements: str) -> str:
     return f"DO {tag}BEGIN {statements} EXCEPTION WHEN duplicate_object THEN NULL; END{tag};"
 
 
-def _memberships(session: Session) -> Iterator[str]:
+def _memberships(session: Session, foreign: str) -> Iterator[str]:
     options = (
         "m.inherit_option, m.set_option" if session.version >= 160000 else "NULL AS inherit_option, NULL AS set_option"
     )
@@ -117,11 +131,11 @@ def _memberships(session: Session) -> Iterator[str]:
         JOIN pg_catalog.pg_roles u ON u.oid = m.member LEFT JOIN pg_catalog.pg_roles g ON g.oid = m.grantor
         WHERE u.rolname !~ :providers ORDER BY 1, 2, 3""",  # noqa: S608 - constants
         _DOING,
-        providers=_PROVIDERS,
+        providers=foreign,
     )
     for row in _in_order(rows):
         grantor = row["grantor"] if row["ordered"] else None
-        by = f" GRANTED BY {session.quote(grantor)}" if grantor and session.version >= 160000 else ""
+        by = f" GRANTED BY {session.quote(grantor)}" if grantor else ""
         yield f"GRANT {session.quote(row['role'])} TO {session.quote(row['member'])}{_options(row)}{by};"
 
 
@@ -152,13 +166,13 @@ def _in_order(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         waiting = [row for row in waiting if id(row) not in done]
 
 
-def _settings(session: Session) -> Iterator[str]:
+def _settings(session: Session, foreign: str) -> Iterator[str]:
     rows = session.rows(
         "SELECT r.rolname AS role, s.setconfig AS settings FROM pg_catalog.pg_db_role_setting s"
         " LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = 0"
         " AND (s.setrole = 0 OR r.rolname !~ :providers) ORDER BY 1 NULLS FIRST",
         _DOING,
-        providers=_PROVIDERS,
+        providers=foreign,
     )
     for row in rows:
         role = "ALL" if row["role"] is None else session.quote(row["role"])
