@@ -1,5 +1,6 @@
 """What a backup must not leave out in silence, and what it may not take for a loss."""
 
+import gzip
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ import pytest
 from tests.clients import shipped_clients
 from tests.fixtures.workspace import Connect, Workspace
 from tests.servers import Server
+
+from vya_backupdb.domain.exitcodes import ExitCode
 
 SCRIPT = """
 CREATE TABLE refsys (id int PRIMARY KEY, t text);
@@ -46,6 +49,58 @@ def test_rows_added_to_an_extensions_table_come_back(
     assert rows == (51, "mine")
 
 
+def test_a_named_database_that_the_account_may_not_enter_fails(
+    workspace: Workspace, database: str, connect: Connect
+) -> None:
+    with connect("postgres") as connection:
+        connection.execute("CREATE DATABASE closed")
+        connection.execute("REVOKE CONNECT ON DATABASE closed FROM public")
+        connection.execute("CREATE ROLE visitor LOGIN PASSWORD 'visitor password' IN ROLE pg_read_all_data")
+    try:
+        workspace.set_credentials("visitor", "visitor password")
+        workspace.instance["users"] = False
+        workspace.instance["include_databases"] = [database, "closed"]
+        done = workspace.run("backup")
+        assert done.code == ExitCode.PARTIAL
+        assert {row["name"]: row["status"] for row in done.report["databases"]} == {
+            database: "success",
+            "closed": "failed",
+        }
+        assert "may not connect" in done.report["message"]
+        # one that a pattern selects is told, and fails nothing: a provider's own database is such a one
+        workspace.instance["include_databases"] = ["*"]
+        done = workspace.run("backup")
+        assert done.code == 0
+        assert [line["name"] for line in done.lines if "may not connect" in line.get("message", "")] == ["closed"]
+    finally:
+        with connect("postgres") as connection:
+            connection.execute("DROP ROLE visitor")
+
+
+def test_a_role_is_left_out_only_where_its_provider_is(workspace: Workspace, connect: Connect) -> None:
+    with connect("postgres") as connection:
+        for name in ("rdsync", "azure_app", "rds_superuser"):
+            connection.execute(f"CREATE ROLE {name}".encode())
+        try:
+            alone = users_file(workspace)
+            assert {name for name in ("rdsync", "azure_app") if f'CREATE ROLE "{name}"' in alone} == {
+                "rdsync",
+                "azure_app",
+            }
+            connection.execute("CREATE ROLE rdsadmin")
+            assert "rds_superuser" not in users_file(workspace)
+        finally:
+            for name in ("rdsync", "azure_app", "rds_superuser", "rdsadmin"):
+                connection.execute(f"DROP ROLE IF EXISTS {name}".encode())
+
+
+def users_file(workspace: Workspace) -> str:
+    workspace.instance["include_databases"] = ["nothing*"]
+    assert workspace.run("backup").code == 0
+    newest = max(workspace.tree.glob("users_*.sql.gz"), key=lambda path: path.stat().st_mtime_ns)
+    return gzip.decompress(newest.read_bytes()).decode()
+
+
 def test_what_a_server_hides_from_the_account_is_warned_of(servers: Callable[[str], Server], tmp_path: Path) -> None:
     server = servers("mariadb:11.8")
     server.sql("CREATE DATABASE hidden")
@@ -70,3 +125,24 @@ def test_what_a_server_hides_from_the_account_is_warned_of(servers: Callable[[st
     finally:
         server.sql("DROP USER blind@'%'")
         server.sql("DROP DATABASE hidden")
+
+
+def test_a_dump_that_alters_its_source_by_name_is_not_restored_under_another(
+    servers: Callable[[str], Server], tmp_path: Path
+) -> None:
+    server = servers("mariadb:11.8")
+    server.sql("CREATE DATABASE source CHARACTER SET latin1")
+    try:
+        server.sql("CREATE PROCEDURE source.old() SELECT 1")
+        server.sql("ALTER DATABASE source CHARACTER SET utf8mb4")
+        home = Workspace(tmp_path / "work", server, kind="mysql")
+        home.environment["VYA_BACKUPDB_CLIENT_PATH"] = ":".join(shipped_clients())
+        assert home.run("backup", "--database", "source").code == 0
+        done = home.run("restore", "--database", "source", "--to-database", "other")
+        assert done.code == ExitCode.RESTORE_FAILED
+        assert "alters the database 'source' by name" in done.err
+        server.sql("DROP DATABASE source")
+        assert home.run("restore", "--database", "source").code == 0
+    finally:
+        server.sql("DROP DATABASE IF EXISTS source")
+        server.sql("DROP DATABASE IF EXISTS other")

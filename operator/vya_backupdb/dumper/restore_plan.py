@@ -91,8 +91,21 @@ def _verified(session: Session, request: Request, stored: StoredBackup) -> Backu
         session.tools.stop.check()
         scanner.feed(piece)
         meter.passed(len(piece))
-    _agree(stored, metadata, Passed(scanner.result(), meter.raw_bytes))
+    passed = Passed(scanner.result(), meter.raw_bytes)
+    _agree(stored, metadata, passed)
+    _require_own_name(request, passed)
     return metadata
+
+
+def _require_own_name(request: Request, passed: Passed) -> None:
+    """Raise RestoreFailed if the dump would alter another database than the target, such as its living source."""
+    others = [name for name in passed.scan.alters if name != request.target]
+    if others:
+        raise RestoreFailed(
+            f"the dump alters the database {others[0]!r} by name (a routine was made under another default character"
+            f" set), so it cannot be restored as {request.target!r}",
+            hint="Restore it under its own name, to another server if that name is taken.",
+        )
 
 
 def _check_companion(session: Session, stored: StoredBackup) -> None:

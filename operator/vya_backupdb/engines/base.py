@@ -87,11 +87,15 @@ class DatabaseInfo:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What stood in the stream. `complete` is false where the closing marker is missing or more follows it."""
+    """What stood in the stream. `complete` is false where the closing marker is missing or more follows it.
+
+    `alters` are the databases that a statement of the dump changes by name, wherever it is loaded.
+    """
 
     tables: tuple[TableInfo, ...]
     complete: bool
     problem: str = ""
+    alters: tuple[str, ...] = ()
 
 
 class StreamScanner(Protocol):

@@ -16,11 +16,14 @@ from vya_backupdb.engines.base import ScanResult
 _TAIL: Final = 4096
 _MARKER: Final = re.compile(rb"\*/;\n\n-- Dump completed(?: on [0-9: -]+)?\n\Z")
 _NAME: Final = rb"`((?:[^`]|``)+)`"
-_OPENER: Final = re.compile(rb"^(?:INSERT INTO `|CREATE TABLE `|DELIMITER ;;\n)", re.MULTILINE)
+_OPENER: Final = re.compile(rb"^(?:INSERT INTO `|CREATE TABLE `|DELIMITER ;;\n|ALTER DATABASE `)", re.MULTILINE)
 # with a history the names of two columns stand unquoted: row_start and row_end
 _INSERT: Final = re.compile(rb"INSERT INTO %s (?:\((?:`(?:[^`]|``)+`|[a-z_, ]+)+\) )?VALUES([ \n])" % _NAME)
 _CREATE: Final = re.compile(rb"CREATE TABLE %s \(" % _NAME)
+# around a routine that was made under another default collation than its database has now
+_ALTER: Final = re.compile(rb"ALTER DATABASE %s CHARACTER SET" % _NAME)
 _END_OF_BODY: Final = b";;\nDELIMITER ;\n"
+_HEADERS: Final = {b"INSERT": _INSERT, b"CREATE": _CREATE, b"ALTER ": _ALTER}
 _LONGEST_OPENER: Final = 16
 #: The longest INSERT header: 4,096 columns of 64 characters, each of up to 4 bytes or a doubled backtick.
 _LONGEST_HEADER: Final = 2 * 1024 * 1024
@@ -31,6 +34,7 @@ class MySQLScanner:
 
     def __init__(self) -> None:
         self._rows: dict[bytes, int | None] = {}
+        self._alters: set[bytes] = set()
         self._tail = b""
         self._rest = b""  # not yet looked at, after the one byte of context in front
         self._start = 0  # where looking goes on in _rest
@@ -57,7 +61,7 @@ class MySQLScanner:
             problem = "the dump ends in the middle of a statement"
         elif not _MARKER.search(self._tail):
             problem = "the dump lacks its closing line '-- Dump completed'"
-        return ScanResult(tables, not problem, problem)
+        return ScanResult(tables, not problem, problem, tuple(_text(name) for name in sorted(self._alters)))
 
     def _look(self, data: bytes, *, final: bool) -> None:
         position, going = self._start, True
@@ -80,7 +84,7 @@ class MySQLScanner:
             self._in_body = True
             # the newline stays: an empty body would end at once
             return opener.end() - 1, True
-        header = (_CREATE if opener[0].startswith(b"CREATE") else _INSERT).match(data, opener.start())
+        header = _HEADERS[opener[0][:6]].match(data, opener.start())
         if header is None:
             if not final and len(data) - opener.start() < _LONGEST_HEADER:
                 return opener.start(), False
@@ -90,6 +94,9 @@ class MySQLScanner:
         return header.end(), True
 
     def _enter(self, header: re.Match[bytes]) -> None:
+        if header.re is _ALTER:
+            self._alters.add(header[1])
+            return
         self._rows.setdefault(header[1], 0)
         if header.re is _INSERT:
             self._table = header[1]
