@@ -76,8 +76,9 @@ def test_what_is_missing_is_told_and_heals_when_it_comes(space: Space, kubeconfi
         space.apply(instance(checkIntervalSeconds=3600))
         space.wait_reason("bki/db", "Connected", "AuthenticationFailed", seconds=240)
         assert condition_of(space.get("bki/db"), "Stalled")["status"] == "True"
-        space.apply(secret("db", username="postgres", password=PASSWORD))
-        ready = space.wait("bki/db", "Ready", seconds=240)
+        # it would be checked again by itself, after a minute; a changed spec is checked at once
+        space.apply(secret("db", username="postgres", password=PASSWORD), instance(checkIntervalSeconds=7200))
+        ready = space.wait("bki/db", "Ready", seconds=400)
         assert ready["status"]["server"]["product"] == "PostgreSQL"
         assert condition_of(ready, "Stalled") == {}
         assert operator.stop() == 0
