@@ -15,10 +15,13 @@ from vya_backupdb.engines.base import ScanResult
 
 _TAIL: Final = 4096
 _MARKER: Final = re.compile(rb"\*/;\n\n-- Dump completed(?: on [0-9: -]+)?\n\Z")
-_NAME: Final = rb"`((?:[^`]|``)+)`"
+# possessive (++): a name that ends nowhere in this piece is given up in one pass, not in 2^n
+_QUOTED: Final = rb"`(?:[^`]|``)++`"
+_NAME: Final = rb"`((?:[^`]|``)++)`"
 _OPENER: Final = re.compile(rb"^(?:INSERT INTO `|CREATE TABLE `|DELIMITER ;;\n|ALTER DATABASE `)", re.MULTILINE)
-# with a history the names of two columns stand unquoted: row_start and row_end
-_INSERT: Final = re.compile(rb"INSERT INTO %s (?:\((?:`(?:[^`]|``)+`|[a-z_, ]+)+\) )?VALUES([ \n])" % _NAME)
+# with a history two more columns follow, unquoted
+_COLUMNS: Final = rb"\(%s(?:, %s)*+(?:, row_start, row_end)?+\) " % (_QUOTED, _QUOTED)
+_INSERT: Final = re.compile(rb"INSERT INTO %s (?:%s)?VALUES([ \n])" % (_NAME, _COLUMNS))
 _CREATE: Final = re.compile(rb"CREATE TABLE %s \(" % _NAME)
 # around a routine that was made under another default collation than its database has now
 _ALTER: Final = re.compile(rb"ALTER DATABASE %s CHARACTER SET" % _NAME)

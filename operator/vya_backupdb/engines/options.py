@@ -6,9 +6,12 @@ is read: a host's ``[mysqldump] where=…`` would pass every later check.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from vya_backupdb.domain.errors import CredentialsUnreadable
 from vya_backupdb.engines.base import SecretFile
+
+_LONGEST_VALUE: Final = 3900
 
 
 def check_postgresql(username: str, password: str) -> None:
@@ -36,6 +39,9 @@ def check_mysql(username: str, password: str) -> None:
     for field, value in (("username", username), ("password", password)):
         if "\0" in value:
             raise CredentialsUnreadable(f"the {field} holds a NUL character", hint=f"Correct the field '{field}'.")
+        # the clients read lines of 4 KiB, and would take the rest for another option
+        if len(_quoted(value).encode()) > _LONGEST_VALUE:
+            raise CredentialsUnreadable(f"the {field} is too long", hint=f"Correct the field '{field}'.")
 
 
 def option_file(values: Mapping[str, str]) -> SecretFile:
