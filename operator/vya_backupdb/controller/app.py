@@ -64,7 +64,9 @@ async def _operate(settings: OperatorSettings) -> int:
             for number in range(settings.workers)
         ]
         work.append(asyncio.create_task(_resync(reconciler, workers, health, settings), name="resync"))
-        doorbell = asyncio.create_task(_listen(workers, health, settings), name="kopf")
+        # kopf ends when one of its watches is refused for a minute, and a deleted namespace took its role along
+        watched = await reconciler.readable(settings.namespaces)
+        doorbell = asyncio.create_task(_listen(workers, health, settings, watched), name="kopf")
         return await _until_the_first_ends([doorbell, *work])
 
 
@@ -75,7 +77,7 @@ def _obey_signals() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-async def _listen(workers: Workers, health: Health, settings: OperatorSettings) -> None:
+async def _listen(workers: Workers, health: Health, settings: OperatorSettings, watched: tuple[str, ...]) -> None:
     await kopf.operator(
         registry=handlers.registry(workers.ring, health),
         settings=handlers.settings(),
@@ -83,7 +85,7 @@ async def _listen(workers: Workers, health: Health, settings: OperatorSettings) 
         identity="vya-backupdb",  # type: ignore[arg-type]  # a NewType of str that kopf does not export
         standalone=True,
         clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
+        namespaces=watched,
         liveness_endpoint=settings.liveness,
     )
 

@@ -6,6 +6,7 @@ missing right or a full quota is seen with ``kubectl get`` and not only in the o
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,6 +73,15 @@ class Reconciler:
                 refused.append(error)
         if len(refused) == len(places):
             raise refused[0]
+        return tuple(found)
+
+    async def readable(self, namespaces: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of `namespaces` that can be listed now."""
+        found: list[str] = []
+        for namespace in namespaces:
+            with suppress(Forbidden):
+                await self._keys_in(namespace)
+                found.append(namespace)
         return tuple(found)
 
     async def _keys_in(self, namespace: str | None) -> list[Key]:
