@@ -95,7 +95,7 @@ def test_a_namespace_full_of_our_objects_goes_away(stage: Stage) -> None:
 
     stage.kill_operator()
     stage.operator_ready()
-    space = stage.space("clock")
+    space = stage.furnish("clock")
     space.apply(instance("after", "postgres", "no_such_*", storage={"databaseId": "after"}))
     space.wait("bki/after", "Ready", seconds=90)
 

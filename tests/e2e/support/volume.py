@@ -44,7 +44,6 @@ class Volume:
 
     def check_sums(self) -> None:
         """Hold every data file to its own checksum file, with nothing of ours."""
-        self.run("find . -name '*.sql.gz.sha256' -execdir sha256sum --quiet -c {} ';' -exec true {} + && true")
         bad = self.run("find . -name '*.sql.gz.sha256' ! -execdir sha256sum --status -c {} ';' -print")
         assert not bad, f"sha256sum refuses {bad}"
 
