@@ -146,3 +146,25 @@ def test_a_dump_that_alters_its_source_by_name_is_not_restored_under_another(
     finally:
         server.sql("DROP DATABASE IF EXISTS source")
         server.sql("DROP DATABASE IF EXISTS other")
+
+
+def test_sequences_as_defaults_and_histories_come_back(servers: Callable[[str], Server], tmp_path: Path) -> None:
+    server = servers("mariadb:11.8")
+    server.sql("CREATE DATABASE source")
+    try:
+        server.sql("CREATE SEQUENCE source.numbers START WITH 100")
+        server.sql("CREATE TABLE source.numbered (id int DEFAULT NEXTVAL(source.numbers), n int)")
+        server.sql("INSERT INTO source.numbered (n) VALUES (1)")
+        server.sql("CREATE TABLE source.versioned (id int PRIMARY KEY, n int) WITH SYSTEM VERSIONING")
+        server.sql("INSERT INTO source.versioned VALUES (1, 1)")
+        server.sql("UPDATE source.versioned SET n = 2")
+        home = Workspace(tmp_path / "work", server, kind="mysql")
+        home.environment["VYA_BACKUPDB_CLIENT_PATH"] = ":".join(shipped_clients())
+        assert home.run("backup", "--database", "source").code == 0
+        server.sql("DROP DATABASE source")
+        done = home.run("restore", "--database", "source")
+        assert done.code == 0, done.err
+        # the number of the row, and both the row and what it was
+        assert done.report["restored"]["rows"] == 3
+    finally:
+        server.sql("DROP DATABASE IF EXISTS source")

@@ -65,18 +65,22 @@ def count(server: Server, database: str) -> Count:
     """See `base.Engine.count`."""
     with server.session() as session:
         rows = session.rows(
-            "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = :db"
+            "SELECT TABLE_NAME AS name, TABLE_TYPE AS type FROM information_schema.TABLES WHERE TABLE_SCHEMA = :db"
             " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1",
             f"listing the tables of {database!r}",
             db=database,
         )
-        counted = tuple(_counted(session, database, str(row["name"])) for row in rows)
+        counted = tuple(
+            # the file holds the history too
+            _counted(session, database, str(row["name"]), " FOR SYSTEM_TIME ALL" * (row["type"] == "SYSTEM VERSIONED"))
+            for row in rows
+        )
     return Count(len(counted), sum(table.rows or 0 for table in counted), counted)
 
 
-def _counted(session: Session, database: str, name: str) -> TableInfo:
+def _counted(session: Session, database: str, name: str, period: str) -> TableInfo:
     doing = f"counting the rows of {database}.{name}"
-    (rows,) = session.shown(f"SELECT COUNT(*) FROM {quote(database)}.{quote(name)}", doing)  # noqa: S608 - quoted
+    (rows,) = session.shown(f"SELECT COUNT(*) FROM {quote(database)}.{quote(name)}{period}", doing)  # noqa: S608 - quoted
     return TableInfo(name=name, rows=int(rows))
 
 

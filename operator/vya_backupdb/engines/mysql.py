@@ -200,7 +200,12 @@ class MySQL:
         return (client.path, file, *tls.client_options(self._config, client))
 
     def _mariadb_flags(self, snapshot: my_catalog.MySQLSnapshot) -> tuple[str, ...]:
-        return ("--max-statement-time=0", *(("--dump-history",) if snapshot.versioned else ()))
+        return (
+            "--max-statement-time=0",
+            # under LOCK TABLES an INSERT into a table with DEFAULT nextval(s) fails with error 1100: s is not locked
+            "--skip-add-locks",
+            *(("--dump-history",) if snapshot.versioned else ()),
+        )
 
     def _oracle_flags(self, client: Client) -> tuple[str, ...]:
         return (
