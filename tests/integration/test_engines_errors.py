@@ -116,6 +116,37 @@ def test_a_dump_that_may_not_read_a_table_names_it(servers: Callable[[str], Serv
         server.sql("DROP ROLE blind")
 
 
+#: What a backup's account needs, and no more.
+LEAST = {
+    "postgres": "GRANT pg_read_all_data, pg_monitor TO saver",
+    "mariadb": "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, PROCESS ON *.* TO saver",
+    "mysql": "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, PROCESS, SHOW_ROUTINE ON *.* TO saver",
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_least_rights_are_enough(servers: Callable[[str], Server], name: str) -> None:
+    server = servers(name)
+    quote = '"' if server.product == "postgres" else "`"
+    server.sql("CREATE ROLE saver LOGIN PASSWORD 'pw'" if quote == '"' else "CREATE USER saver IDENTIFIED BY 'pw'")
+    server.sql(LEAST[server.product])
+    server.sql("CREATE DATABASE least")
+    try:
+        server.sql("CREATE TABLE t AS SELECT 1 AS a", database="least")
+        server.sql("CREATE VIEW v AS SELECT a FROM t", database="least")
+        body = "RETURNS int LANGUAGE sql RETURN 2" if quote == '"' else "RETURNS int DETERMINISTIC RETURN 2"
+        server.sql(f"CREATE FUNCTION two() {body}", database="least")
+        one = rig(server, shipped_clients(), user="saver", password="pw")
+        dumped = one.dump("least")
+        assert dumped.snapshot.warnings == ()
+        assert f"{quote}two{quote}".encode() in dumped.sql
+        assert b"VIEW" in dumped.sql
+        assert [info.covered for info in one.engine.databases() if info.name == "least"] == [True]
+    finally:
+        server.sql("DROP DATABASE least")
+        server.sql("DROP ROLE saver" if quote == '"' else "DROP USER saver")
+
+
 # secrets --------------------------------------------------------------------------------------------------------------
 
 
