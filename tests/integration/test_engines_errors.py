@@ -1,5 +1,6 @@
 """A server that refuses: each cause has an error of its own, which names it and the remedy, and holds no secret."""
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ from vya_backupdb.domain.errors import (
     TLSFailed,
     WrongServer,
 )
+from vya_backupdb.dumper import process
+from vya_backupdb.dumper.stop import Stop
+from vya_backupdb.engines.base import Command, Option, SecretFile
 
 ALL = ("postgres:17", "mariadb:10.11", "mariadb:11.8", "mysql:9.7")
 HOSTILE = "p'a\"s\\s%w#o:r;d`$HOME {x} \u00fc\u20ac  "
@@ -290,6 +294,28 @@ def test_the_client_itself_verifies(encrypted: Server, pem: dict[str, str]) -> N
     Path(pem["right"]).write_bytes(Path(pem["wrong"]).read_bytes())
     with pytest.raises(BackupDBError, match=r"(?i)ssl|tls|certificate"):
         good.load(b"SELECT 1;\n", database)
+
+
+def test_the_client_itself_verifies_the_name(encrypted: Server, pem: dict[str, str]) -> None:
+    """The certificate is for 127.0.0.1: asked by another name, the client must refuse it."""
+    database = "postgres" if encrypted.product == "postgres" else "mysql"
+    one = rig(encrypted, shipped_clients(), ssl_mode="verify-full", ssl_ca_cert=pem["right"])
+    command = one.engine.load(database).command
+    ended = process.run(renamed(command), stop=Stop(), feed=[b"SELECT 1;\n"])
+    assert not ended.ok
+    assert re.search(r"(?i)ssl|tls|certificate", ended.stderr), ended.stderr
+
+
+def renamed(command: Command) -> Command:
+    """Return the command with the server's other name in the place of its address."""
+
+    def other(part: str | SecretFile | Option) -> str | SecretFile | Option:
+        if isinstance(part, Option):
+            content = part.file.content.replace(b'"127.0.0.1"', b'"localhost"')
+            return Option(part.prefix, SecretFile(part.file.name, content))
+        return part.replace("host=127.0.0.1", "host=localhost") if isinstance(part, str) else part
+
+    return Command(tuple(map(other, command.argv)), command.environ)
 
 
 def test_verify_ca_is_refused_where_the_client_lacks_it(encrypted: Server, pem: dict[str, str]) -> None:

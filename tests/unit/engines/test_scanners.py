@@ -33,6 +33,7 @@ COPY "public"."ghost" ("a") FROM stdin;
 /* a comment
 COPY "public"."ghost" ("a") FROM stdin;
 */
+SELECT a$b$c;
 CREATE TABLE "public"."a$x$b" ("x$y$z" integer DEFAULT (1 - (- 2)));
 COPY "public"."t" ("id", "na, (""x"")
 ") FROM stdin;
