@@ -66,6 +66,13 @@ class Session:
         except SQLAlchemyError as error:
             raise my_errors.of_statement(error, doing, self._redact) from error
 
+    def execute(self, sql: str, doing: str) -> None:
+        """Execute one statement as it stands; an error is classified, so that it fails one database and not the run."""
+        try:
+            self.run(sql)
+        except SQLAlchemyError as error:
+            raise my_errors.of_statement(error, doing, self._redact) from error
+
     def run(self, sql: str) -> None:
         """Execute one statement as it stands (no parameter, no ':' or '%' with a meaning). Raise the driver's error."""
         self._execute(sql)
@@ -120,7 +127,7 @@ class Server:
             raise my_errors.of_connection(error, self.name, self.redact) from None
         with closing(connection):
             session = Session(connection, self.redact)
-            session.run(_PINS)
+            session.execute(_PINS, "setting up the session")
             yield session
 
     def _connect(self) -> _Driver:

@@ -65,7 +65,7 @@ def _users(server: Server, product: Product, version: str) -> UsersDump:
     with server.session() as session:
         if product == "MySQL":
             # hashes of caching_sha2_password hold raw bytes; as text they would not survive
-            session.run("SET SESSION print_identified_with_as_hex = ON")
+            session.execute("SET SESSION print_identified_with_as_hex = ON", "asking for hashes as hex")
         accounts = _accounts(session, product)
         made = [_create(session, product, account) for account in accounts]
         granted = list(dict.fromkeys(line for one in accounts for line in _grants(session, one)))

@@ -100,7 +100,7 @@ class PostgreSQLSnapshot:
 def snapshot(server: Server, database: str) -> Iterator[PostgreSQLSnapshot]:
     """Hold a snapshot of `database` in a session of its own."""
     with server.session(database) as session:
-        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", f"taking a snapshot of {database!r}")
         yield PostgreSQLSnapshot(session, database)
 
 

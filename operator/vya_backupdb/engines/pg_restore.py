@@ -111,7 +111,7 @@ def finish(server: Server, database: str, settings: DatabaseSettings) -> tuple[s
             except SQLAlchemyError as error:
                 warnings.append(f"not applied: {sql}: {_refused(server, error, 'the server said').message}")
         if settings.is_template:
-            session.run(f"ALTER DATABASE {name} IS_TEMPLATE true")
+            session.execute(f"ALTER DATABASE {name} IS_TEMPLATE true", f"making {name} a template again")
     return tuple(server.redact(warning) for warning in warnings)
 
 

@@ -67,6 +67,13 @@ class Session:
         rows = self.rows(sql, doing, **parameters)
         return next(iter(rows[0].values())) if rows else None
 
+    def execute(self, sql: str, doing: str) -> None:
+        """Execute one statement as it stands; an error is classified, so that it fails one database and not the run."""
+        try:
+            self.run(sql)
+        except SQLAlchemyError as error:
+            raise pg_errors.of_statement(error, doing, self._redact) from error
+
     def run(self, sql: str) -> None:
         """Execute one statement as it stands (no parameter, no ':' or '%' with a meaning). Raise the driver's error."""
         self._connection.exec_driver_sql(self._outward(sql), execution_options={"no_parameters": True})

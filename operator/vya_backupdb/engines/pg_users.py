@@ -40,7 +40,7 @@ _ATTRIBUTES: Final = (
 def users(server: Server) -> UsersDump:
     """Return every role that is neither PostgreSQL's own nor a provider's, with what hangs on it."""
     with server.session() as session:
-        session.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", _DOING)
         sql = "SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
         with_passwords = bool(session.value(sql, _DOING))
         foreign = _foreign(session)
