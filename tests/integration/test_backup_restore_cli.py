@@ -213,6 +213,7 @@ def test_retention_is_frozen_behind_another_server(workspace: Workspace, databas
     done = workspace.run("retention", "apply")
     assert done.code == ExitCode.RETENTION_FROZEN
     assert "another server answers" in done.err
+    assert "another server answers" in json.loads(done.out)["frozen"]
     assert len(workspace.ids("shop")) == 2
 
 

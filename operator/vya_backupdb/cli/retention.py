@@ -66,6 +66,8 @@ def apply(
         planned.append(_document(database, pruning))
         if not as_json:
             show_plan(database, pruning)
+        elif pruning.refusal is not None:
+            output.print_json(planned[0])  # the error that follows has no document of its own
 
     with working(invocation, loaded, Format.JSON) as tools:
         report = apply_retention(open_session(loaded, database, tools), run, invocation.delivery(), show)
