@@ -96,8 +96,9 @@ def test_a_check_finds_what_would_be_in_the_way_and_what_would_be_missed(workspa
     report = parse_report(log.read_text())
     assert report is not None
     assert report.server is not None
-    assert (report.server.product, report.server.databases, report.server.uncovered) == ("PostgreSQL", 1, 1)
-    assert {finding.reason for finding in report.findings} >= {"Uncovered", "NothingCovered"}
+    assert (report.server.product, report.server.databases, report.server.uncovered) == ("PostgreSQL", 1, 0)
+    assert {finding.reason for finding in report.findings} >= {"NothingCovered"}
+    assert [(row.name, row.status) for row in report.databases] == [("shop", "skipped")]
     assert report.storage is not None
     assert report.storage.free_bytes
     assert [path.name for path in workspace.files()] == [".lock", ".owner.json"]

@@ -18,7 +18,7 @@ from vya_backupdb.domain.report import DatabaseRow, Finding, RunReport, ServerRe
 from vya_backupdb.domain.series import CLOCK_TOLERANCE
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.progress import counted
-from vya_backupdb.dumper.run import missing
+from vya_backupdb.dumper.run import missing, uncovered
 from vya_backupdb.dumper.session import Server, Session, Tools, open_session, open_tree
 from vya_backupdb.engines.base import DatabaseInfo
 from vya_backupdb.storage import space
@@ -94,9 +94,8 @@ class _Check:
                 f"the database {name!r} is named in include_databases, and the server has none of this name",
                 reason="DatabaseMissing",
             )
-        for one in self._found:
-            if not one.covered:
-                self._note(ExitCode.OK, f"{one.name} is not backed up: {one.why}", reason="Uncovered", blocking=False)
+        for one in uncovered(self._database, self._found):
+            self._note(ExitCode.OK, f"{one.name} is not backed up: {one.why}", reason="Uncovered", blocking=False)
         if not any(one.covered for one in self._found):
             self._note(ExitCode.OK, "no database would be backed up", reason="NothingCovered", blocking=False)
 
@@ -145,7 +144,7 @@ class _Check:
                 version=info.release,
                 identity=info.identity,
                 databases=len(self._found),
-                uncovered=sum(not one.covered for one in self._found),
+                uncovered=len(uncovered(self._database, self._found)),
             )
         first = next((one for one in self._findings if one.blocking), None)
         covered = [one for one in self._found if one.covered]

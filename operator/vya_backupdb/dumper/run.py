@@ -152,7 +152,6 @@ class _Backup:
     def _names(self) -> list[str]:
         """Return the databases to do; add a failed row for each that was asked for by name and is not there."""
         found = self._session.engine.databases()
-        uncovered = sum(not one.covered for one in found)
         info = self._server.info
         self._progress.saw(
             server=ServerReport(
@@ -160,7 +159,7 @@ class _Backup:
                 version=info.release,
                 identity=info.identity,
                 databases=len(found),
-                uncovered=uncovered,
+                uncovered=len(uncovered(self._session.database, found)),
             )
         )
         for name in missing(self._session.database, self._order.databases, found):
@@ -173,9 +172,7 @@ class _Backup:
     def _tell_uncovered(self, found: Sequence[DatabaseInfo]) -> None:
         """Fail each database that is named but cannot be covered; warn of those that a pattern selects."""
         config = self._session.database
-        for one in found:
-            if one.covered or not config.wants(one.name):
-                continue
+        for one in uncovered(config, found):
             text = f"the database {one.name!r} is selected by include_databases, but {one.why}"
             if one.name in config.include_databases:
                 hint = "Mend that, or take the database out of include_databases."
@@ -263,6 +260,11 @@ def missing(config: DatabaseConfig, asked: Sequence[str], found: Sequence[Databa
     exact = asked or [name for name in config.include_databases if not GLOB.intersection(name)]
     there = {one.name for one in found}
     return [name for name in exact if name not in there and (asked or config.wants(name))]
+
+
+def uncovered(config: DatabaseConfig, found: Sequence[DatabaseInfo]) -> list[DatabaseInfo]:
+    """Return what include and exclude select, and yet is not backed up; what they leave out is left out on purpose."""
+    return [one for one in found if not one.covered and config.wants(one.name)]
 
 
 def dry_run(session: Session, databases: tuple[str, ...], done: Callable[[str], None]) -> None:
