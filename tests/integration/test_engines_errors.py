@@ -1,49 +1,26 @@
 """A server that refuses: each cause has an error of its own, which names it and the remedy, and holds no secret."""
 
-import re
 import socket
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.clients import shipped_clients
-from tests.fixtures.certificates import Authority, authority
-from tests.fixtures.engine_rig import Rig, rig
+from tests.fixtures.engine_rig import check, refusal, rig
 from tests.servers import Server, free_port
 
 from vya_backupdb.domain.errors import (
     AuthenticationFailed,
-    BackupDBError,
-    ConfigurationError,
     ConnectionFailed,
     CredentialsUnreadable,
     DumpFailed,
     NotFound,
     PrivilegeMissing,
-    TLSFailed,
     WrongServer,
 )
-from vya_backupdb.dumper import process
-from vya_backupdb.dumper.stop import Stop
-from vya_backupdb.engines.base import Command, Option, SecretFile
 
 ALL = ("postgres:17", "mariadb:10.11", "mariadb:11.8", "mysql:9.7")
 HOSTILE = "p'a\"s\\s%w#o:r;d`$HOME {x} \u00fc\u20ac  "
-
-
-def check(server: Server, **settings: Any) -> None:
-    """Connect as the engine does."""
-    rig(server, (), **settings).engine.connect_check()
-
-
-def refusal(server: Server, **settings: Any) -> BackupDBError:
-    """Return the error of a connection that must fail."""
-    with pytest.raises(BackupDBError) as caught:
-        check(server, **settings)
-    assert caught.value.hint
-    assert "wr0ng-secret" not in str(caught.value)
-    return caught.value
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -151,6 +128,16 @@ def test_the_least_rights_are_enough(servers: Callable[[str], Server], name: str
         server.sql("DROP ROLE saver" if quote == '"' else "DROP USER saver")
 
 
+def test_a_server_that_goes_away_is_a_lost_connection(servers: Any) -> None:
+    with servers.own("postgres:17") as own:
+        engine = rig(own, ()).engine
+        with engine.lock("any", wait_seconds=0) as held:
+            own.kill()
+            with pytest.raises(DumpFailed, match="was lost"):
+                held.verify()
+        assert type(refusal(own)) is ConnectionFailed
+
+
 # secrets --------------------------------------------------------------------------------------------------------------
 
 
@@ -224,141 +211,3 @@ class existing:  # noqa: N801 - reads as a phrase
             server.sql('DROP ROLE "{}"'.format(user.replace('"', '""')))
         else:
             server.sql("DROP USER %s@'%%'", (user,))
-
-
-# TLS ------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def ca() -> Authority:
-    """A certificate authority for the servers of this module, and another one that signed nothing."""
-    return authority()
-
-
-ENCRYPT = b"""
-install -m 0600 /tls/server.key "$PGDATA/server.key"
-printf "ssl = on\\nssl_cert_file = '/tls/server.pem'\\n" >> "$PGDATA/postgresql.conf"
-"""
-
-
-@pytest.fixture(scope="module", params=["postgres:17", "mariadb:10.11", "mariadb:11.8", "mysql:9.7"])
-def encrypted(request: pytest.FixtureRequest, ca: Authority, servers: Any) -> Iterator[Server]:
-    """A server with a certificate for 127.0.0.1."""
-    certificate, key = ca.issue("127.0.0.1")
-    files = {"/tls/ca.pem": ca.certificate, "/tls/server.pem": certificate, "/tls/server.key": key}
-    arguments: tuple[str, ...] = ("--ssl-ca=/tls/ca.pem", "--ssl-cert=/tls/server.pem", "--ssl-key=/tls/server.key")
-    if request.param.startswith("postgres"):
-        # the server wants a key of its own; the script runs as its user, before the real start
-        files["/docker-entrypoint-initdb.d/tls.sh"] = ENCRYPT
-        arguments = ()
-    with servers.own(request.param, files=files, arguments=arguments) as server:
-        yield server
-
-
-@pytest.fixture
-def pem(tmp_path: Path, ca: Authority) -> dict[str, str]:
-    """The right authority and a wrong one, as files."""
-    paths = {"right": tmp_path / "right.pem", "wrong": tmp_path / "wrong.pem", "broken": tmp_path / "broken.pem"}
-    paths["right"].write_bytes(ca.certificate)
-    paths["wrong"].write_bytes(authority().certificate)
-    paths["broken"].write_bytes(b"no certificate\n")
-    return {name: str(path) for name, path in paths.items()}
-
-
-def both(one: Rig) -> None:
-    """Connect by the driver and by a client program."""
-    one.engine.connect_check()
-    database = "postgres" if one.server.product == "postgres" else "mysql"
-    one.load(b"SELECT 1;\n", database)
-
-
-def test_each_mode_is_kept_by_driver_and_client(encrypted: Server, pem: dict[str, str]) -> None:
-    clients = shipped_clients()
-    both(rig(encrypted, clients, ssl_mode="disable"))
-    both(rig(encrypted, clients, ssl_mode="require"))
-    # a mode that does not verify takes no notice of an authority
-    both(rig(encrypted, clients, ssl_mode="require", ssl_ca_cert=pem["wrong"]))
-    both(rig(encrypted, clients, ssl_mode="verify-full", ssl_ca_cert=pem["right"]))
-    assert type(refusal(encrypted, ssl_mode="verify-full", ssl_ca_cert=pem["wrong"])) is TLSFailed
-    assert type(refusal(encrypted, host="localhost", ssl_mode="verify-full", ssl_ca_cert=pem["right"])) is TLSFailed
-    check(encrypted, host="localhost", ssl_mode="verify-ca", ssl_ca_cert=pem["right"])
-
-
-def test_the_client_itself_verifies(encrypted: Server, pem: dict[str, str]) -> None:
-    """Whatever the driver did: a dump must not go to a stranger."""
-    database = "postgres" if encrypted.product == "postgres" else "mysql"
-    clients = shipped_clients()
-    good = rig(encrypted, clients, ssl_mode="verify-full", ssl_ca_cert=pem["right"])
-    good.engine.connect_check()
-    # from here on the authority is another one, and only the client reads it again
-    Path(pem["right"]).write_bytes(Path(pem["wrong"]).read_bytes())
-    with pytest.raises(BackupDBError, match=r"(?i)ssl|tls|certificate"):
-        good.load(b"SELECT 1;\n", database)
-
-
-def test_the_client_itself_verifies_the_name(encrypted: Server, pem: dict[str, str]) -> None:
-    """The certificate is for 127.0.0.1: asked by another name, the client must refuse it."""
-    database = "postgres" if encrypted.product == "postgres" else "mysql"
-    one = rig(encrypted, shipped_clients(), ssl_mode="verify-full", ssl_ca_cert=pem["right"])
-    command = one.engine.load(database).command
-    ended = process.run(renamed(command), stop=Stop(), feed=[b"SELECT 1;\n"])
-    assert not ended.ok
-    assert re.search(r"(?i)ssl|tls|certificate", ended.stderr), ended.stderr
-
-
-def renamed(command: Command) -> Command:
-    """Return the command with the server's other name in the place of its address."""
-
-    def other(part: str | SecretFile | Option) -> str | SecretFile | Option:
-        if isinstance(part, Option):
-            content = part.file.content.replace(b'"127.0.0.1"', b'"localhost"')
-            return Option(part.prefix, SecretFile(part.file.name, content))
-        return part.replace("host=127.0.0.1", "host=localhost") if isinstance(part, str) else part
-
-    return Command(tuple(map(other, command.argv)), command.environ)
-
-
-def test_verify_ca_is_refused_where_the_client_lacks_it(encrypted: Server, pem: dict[str, str]) -> None:
-    one = rig(encrypted, shipped_clients(), host="localhost", ssl_mode="verify-ca", ssl_ca_cert=pem["right"])
-    if encrypted.product == "mariadb":
-        with pytest.raises(ConfigurationError, match="verify-ca"):
-            one.engine.load("mysql")
-    else:
-        both(one)
-
-
-def test_files_that_are_no_certificates(encrypted: Server, pem: dict[str, str]) -> None:
-    for path in (pem["broken"], "/nonexistent/ca.pem"):
-        with pytest.raises((TLSFailed, ConfigurationError)):
-            check(encrypted, ssl_mode="verify-full", ssl_ca_cert=path)
-
-
-@pytest.mark.parametrize("name", ["postgres:17"])
-def test_a_server_without_tls(servers: Callable[[str], Server], name: str) -> None:
-    error = refusal(servers(name), ssl_mode="require")
-    assert type(error) is TLSFailed
-    assert "ssl_mode" in error.hint
-
-
-def test_a_server_that_insists_on_tls(encrypted: Server) -> None:
-    if encrypted.product == "postgres":
-        encrypted.exec("sh", "-c", 'sed -i "s/^host all all all/hostssl all all all/" "$PGDATA/pg_hba.conf"')
-        encrypted.sql("SELECT pg_reload_conf()")
-    else:
-        encrypted.sql("SET GLOBAL require_secure_transport = ON")
-    check(encrypted, ssl_mode="require")
-    error = refusal(encrypted, ssl_mode="disable")
-    # MariaDB 10.11 says no more than that the account is refused
-    refused = AuthenticationFailed if encrypted.version == "10.11" else TLSFailed
-    assert type(error) is refused
-    assert "ssl_mode" in error.hint
-
-
-def test_a_server_that_goes_away_is_a_lost_connection(servers: Any) -> None:
-    with servers.own("postgres:17") as own:
-        engine = rig(own, ()).engine
-        with engine.lock("any", wait_seconds=0) as held:
-            own.kill()
-            with pytest.raises(DumpFailed, match="was lost"):
-                held.verify()
-        assert type(refusal(own)) is ConnectionFailed

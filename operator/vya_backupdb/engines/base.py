@@ -145,7 +145,7 @@ class Snapshot(Protocol):
         """Return the names of the detectors that ran after the dump and found nothing.
 
         `found` are the tables of the finished stream. Raise DumpFailed, naming the tables, if one was rewritten,
-        truncated, created or dropped under the dump, or if the stream does not hold exactly the snapshot's tables.
+        truncated, replaced or dropped under the dump, or if the stream lacks one of the snapshot or holds a stranger.
         """
 
 

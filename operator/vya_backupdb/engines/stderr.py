@@ -19,6 +19,8 @@ _POSTGRESQL: Final = (
 _MYSQL: Final = (
     # MariaDB 11.4 and later, where the account has no password and so nothing to prove the certificate with
     r"WARNING: option --ssl-verify-server-cert is disabled, because of an insecure passwordless login\.",
+    # MariaDB's program under the name that Oracle's has
+    r".*: Deprecated program name\. It will be removed in a future release, use '.*' instead",
 )
 HARMLESS: Final = {"postgresql": _POSTGRESQL, "mysql": _MYSQL}
 
