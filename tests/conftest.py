@@ -1,5 +1,9 @@
-"""What every test shares: the order (cheap first), and a loud list at the end of what was not tested here, and why."""
+"""What every test shares: who runs where, and a loud list at the end of what was not tested here, and why.
 
+Two workers share the two cores: one has the cluster to itself, the other begins with what is cheap.
+"""
+
+import os
 from collections.abc import Iterable
 
 import pytest
@@ -15,12 +19,16 @@ def _level(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder, and run what is cheap first: a typo should not wait for a cluster."""
+    """Mark by folder, and order: cheap first; among several workers the cluster's first, for it takes longest."""
     for item in items:
         level = _level(item)
         if level in {"integration", "e2e"}:
             item.add_marker(level)
-    items.sort(key=lambda item: _ORDER[_level(item)])
+        # tests on the cluster share its stage; the others share a module's servers
+        group = "cluster" if level in {"contract", "e2e"} else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    several = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(key=lambda item: -1 if several and _level(item) in {"contract", "e2e"} else _ORDER[_level(item)])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
