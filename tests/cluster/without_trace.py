@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.cluster.engine import ensure_engine, find_engine, stop_engine
 from tests.cluster.node_images import BUSYBOX
 
 Traces = dict[str, list[str]]
+_SECONDS_FOR_THE_KERNEL = 15
 
 
 def traces() -> Traces:
@@ -68,6 +70,16 @@ def _difference(before: Traces, after: Traces) -> Traces:
     return changed
 
 
+def _settled(before: Traces) -> Traces:
+    """Return the difference once the kernel has done: it takes the links of an ended network away in its own time."""
+    deadline = time.monotonic() + _SECONDS_FOR_THE_KERNEL
+    changed = _difference(before, traces())
+    while changed and time.monotonic() < deadline:
+        time.sleep(0.2)
+        changed = _difference(before, traces())
+    return changed
+
+
 def _kill_engine() -> None:
     pid = dockerd.running()
     assert pid is not None
@@ -95,7 +107,7 @@ def main(images: str) -> dict[str, Any]:
     take_down()
     told["cluster down"] = _difference(before, traces())
     stop_engine()
-    told["engine down"] = _difference(before, traces())
+    told["engine down"] = _settled(before)
     return told
 
 
