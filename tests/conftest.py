@@ -3,10 +3,11 @@
 Two workers share the two cores: one has the cluster to itself, the other begins with what is cheap.
 """
 
-import os
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.servers"]
 
@@ -19,16 +20,25 @@ def _level(item: pytest.Item) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder, and order: cheap first; among several workers the cluster's first, for it takes longest."""
+    """Mark by folder, and run what is cheap first: a typo should not wait for a cluster."""
     for item in items:
         level = _level(item)
         if level in {"integration", "e2e"}:
             item.add_marker(level)
-        # tests on the cluster share its stage; the others share a module's servers
-        group = "cluster" if level in {"contract", "e2e"} else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    several = "PYTEST_XDIST_WORKER" in os.environ
-    items.sort(key=lambda item: -1 if several and _level(item) in {"contract", "e2e"} else _ORDER[_level(item)])
+    items.sort(key=lambda item: _ORDER[_level(item)])
+
+
+class _ClusterAlone(LoadScopeScheduling):
+    """All tests on the cluster are one piece of work, for they share its stage; else a file is one piece."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "the cluster" if file.startswith(("tests/contract/", "tests/e2e/")) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Give each worker pieces of work; the largest, the cluster's, first."""
+    return _ClusterAlone(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
