@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _ORDER[_level(item)])
 
 
-class _ClusterAlone(LoadScopeScheduling):
+class _ClusterAlone(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
     """All tests on the cluster are one piece of work, for they share its stage; else a file is one piece."""
 
     def _split_scope(self, nodeid: str) -> str:
