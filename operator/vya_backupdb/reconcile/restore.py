@@ -105,6 +105,9 @@ def _trouble(job: JobView, *, now: datetime) -> tuple[Trouble | None, datetime |
     if job.blocked is not None:
         return job.blocked, None
     failure = last_failure(job)
+    if failure is not None and failure.reason == ExitCode.ALREADY_EXECUTED.reason:
+        # the Job is about to end by its policy: that end is told, and it is not Stalled
+        return None, None
     running = [pod for pod in job.pods if pod.phase == "Running"]
     if failure is None or not running:
         return failure, None

@@ -78,6 +78,16 @@ async def test_a_request_that_git_makes_again_ends_without_being_stalled() -> No
     assert stage.condition(RESTORE, "Reconciling") is None
 
 
+async def test_a_pod_that_found_the_request_executed_does_not_stall_it_before_its_job_has_ended() -> None:
+    stage, job = await begun()
+    executed = report(job, operation="restore", reason="AlreadyExecuted", message="executed at 12:00", exit_code=44)
+    ended = {"exitCode": 44, "finishedAt": "2026-11-22T12:00:10Z", "message": executed}
+    stage.pod(job, {"terminated": ended}, phase="Failed")
+    await stage.reconcile(RESTORE)
+    assert stage.condition(RESTORE, "Stalled") is None
+    assert stage.condition(RESTORE, "Reconciling") == ("True", "RestoreRunning")
+
+
 async def test_it_waits_for_its_instance_and_stalls_after_ten_minutes() -> None:
     stage = Stage()
     stage.user(RESTORE)
