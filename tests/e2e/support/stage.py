@@ -94,7 +94,8 @@ def set_stage(cluster: Cluster) -> Iterator[Stage]:
         yield Stage(cluster, spaces[0], databases.find(servers), dumper_image)
         return
     _uninstall()
-    _remove(cluster, spaces)
+    # the servers, too: a run that was killed has left databases on them
+    _remove(cluster, [servers, *spaces])
     for space in (servers, *spaces):
         space.create()
     found = databases.start(servers)
