@@ -209,7 +209,7 @@ def main() -> int:
         "Two database servers are backed up to a volume; one loses a database, and gets it back.",
     )
     try:
-        story.step("A Kubernetes cluster (the first time it is compiled: 15 minutes on 2 cores; then 20 seconds)")
+        story.step("A Kubernetes cluster (the first time it is compiled: 7 to 15 minutes on 2 cores; then 20 seconds)")
         cluster = ensure_cluster(say=story.say)
     except EngineUnavailable as reason:
         print(f"\nNo cluster can run on this machine ({reason}), so here is the same story without one.\n")
