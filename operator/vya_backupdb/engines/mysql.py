@@ -7,9 +7,7 @@ is an error. Locks are ``GET_LOCK`` of a hash of the database's name. A restore 
 """
 
 import contextlib
-import hashlib
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,9 +15,9 @@ from functools import cached_property
 from typing import Final
 
 from vya_backupdb.domain.config import DatabaseConfig
-from vya_backupdb.domain.errors import Busy, ConfigurationError, DumpFailed, RestoreFailed, ServerError, WrongServer
+from vya_backupdb.domain.errors import ConfigurationError, DumpFailed, RestoreFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
-from vya_backupdb.engines import my_catalog, my_restore, my_users, stderr, tls
+from vya_backupdb.engines import locks, my_catalog, my_restore, my_users, stderr, tls
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -40,7 +38,6 @@ from vya_backupdb.engines.my_session import Server, Session, product_of
 from vya_backupdb.engines.pg_scan import MarkerScanner
 
 SYSTEM_DATABASES: Final = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
-_LOCK_SLICE_SECONDS: Final = 1.0
 _DUMP: Final = (
     "--single-transaction",
     "--quick",
@@ -68,29 +65,6 @@ _LOAD: Final = (
     "--local-infile=0",
     "--init-command=SET SESSION wait_timeout=86400, net_read_timeout=3600, net_write_timeout=3600",
 )
-
-
-class NamedLock:
-    """`base.HeldLock` over one session."""
-
-    def __init__(self, session: Session, database: str) -> None:
-        self._session, self._database = session, database
-
-    def verify(self) -> None:
-        """See `base.HeldLock.verify`."""
-        try:
-            sql = "SELECT IS_USED_LOCK(:name) = CONNECTION_ID()"
-            held = self._session.value(sql, "asking for the lock", name=lock_name(self._database))
-        except ServerError as error:
-            raise self._lost(error.message) from error
-        if not held:
-            raise self._lost("the server does not know it any more")
-
-    def _lost(self, why: str) -> DumpFailed:
-        return DumpFailed(
-            f"the lock on database {self._database!r} was lost: {why}",
-            hint="Another run may have worked on it at the same time; what was made is not used. Run it again.",
-        )
 
 
 class MySQL:
@@ -162,25 +136,23 @@ class MySQL:
         return False, "is not in include_databases" if included.wants(name) else "is in exclude_databases"
 
     @contextmanager
-    def lock(self, database: str, *, wait_seconds: float, checkpoint: Checkpoint | None = None) -> Iterator[NamedLock]:
+    def lock(
+        self, database: str, *, wait_seconds: float, checkpoint: Checkpoint | None = None
+    ) -> Iterator[locks.SessionLock]:
         """See `base.Engine.lock`."""
+        name = lock_name(database)
         with self._server.session() as session:
-            deadline = time.monotonic() + wait_seconds
-            while not self._try_lock(session, database, deadline - time.monotonic()):
-                if checkpoint is not None:
-                    checkpoint()
-                if time.monotonic() >= deadline:
-                    raise Busy(
-                        f"database {database!r} is held by another run for more than {wait_seconds:.0f} seconds",
-                        hint="Wait for that run; the lock ends with its session.",
-                    )
-            yield NamedLock(session, database)
 
-    def _try_lock(self, session: Session, database: str, seconds: float) -> bool:
-        """Wait on the server for at most a second; return whether the lock was had."""
-        wait = max(0.0, min(_LOCK_SLICE_SECONDS, seconds))
-        sql = "SELECT GET_LOCK(:name, :wait)"
-        return bool(session.value(sql, "asking for the lock", name=lock_name(database), wait=wait))
+            def asked(sql: str, **parameters: float) -> bool:
+                return bool(session.value(sql, "asking for the lock", name=name, **parameters))
+
+            locks.wait_for(
+                database,
+                lambda seconds: asked("SELECT GET_LOCK(:name, :wait)", wait=seconds),
+                wait_seconds=wait_seconds,
+                checkpoint=checkpoint,
+            )
+            yield locks.SessionLock(database, lambda: asked("SELECT IS_USED_LOCK(:name) = CONNECTION_ID()"))
 
     def snapshot(self, database: str) -> contextlib.AbstractContextManager[my_catalog.MySQLSnapshot]:
         """See `base.Engine.snapshot`."""
@@ -279,8 +251,7 @@ class MySQL:
 
 def lock_name(database: str) -> str:
     """Return the lock's name: at most 64 characters, the same for every process of ours."""
-    digest = hashlib.sha256(f"vya-backupdb:{database}".encode("utf-8", "surrogatepass")).hexdigest()
-    return f"vya-backupdb:{digest[:48]}"
+    return f"vya-backupdb:{locks.digest(database).hex()[:48]}"
 
 
 def _identity(session: Session, product: Product) -> str | None:

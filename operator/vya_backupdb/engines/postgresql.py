@@ -6,10 +6,8 @@ leaves nothing behind all the same, because the scratch database is dropped.
 """
 
 import contextlib
-import hashlib
 import re
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,9 +16,9 @@ from typing import Any, Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from vya_backupdb.domain.config import DatabaseConfig
-from vya_backupdb.domain.errors import Busy, DumpFailed, RestoreFailed, ServerError, WrongServer
+from vya_backupdb.domain.errors import DumpFailed, RestoreFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
-from vya_backupdb.engines import pg_catalog, pg_errors, pg_restore, pg_users, stderr
+from vya_backupdb.engines import locks, pg_catalog, pg_errors, pg_restore, pg_users, stderr
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -38,7 +36,6 @@ from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
 from vya_backupdb.engines.pg_session import Server, Session, known_timeouts, version_words
 
 SCRATCH: Final = re.compile(r"vya_[0-9a-f]{12}")
-_LOCK_SLICE_SECONDS: Final = 1.0
 _TABLE_LOCK_WAIT: Final = "60s"
 _UNKNOWN_BELOW_17: Final = b"SET transaction_timeout = 0;\n"
 
@@ -54,32 +51,6 @@ _USER_OBJECTS: Final = """
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
                       AND d.objid = c.oid AND d.deptype = 'e')"""
-
-
-class AdvisoryLock:
-    """`base.HeldLock` over one session of the maintenance database."""
-
-    def __init__(self, session: Session, database: str, key: int) -> None:
-        self._session, self._database, self._key = session, database, key
-
-    def verify(self) -> None:
-        """See `base.HeldLock.verify`."""
-        sql = (
-            "SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()"
-            " AND granted AND ((classid::bigint << 32) | objid::bigint) = :key AND objsubid = 1"
-        )
-        try:
-            held = self._session.value(sql, "asking for the lock", key=self._key)
-        except ServerError as error:
-            raise self._lost(error.message) from error
-        if held is None:
-            raise self._lost("the server does not know it any more")
-
-    def _lost(self, why: str) -> DumpFailed:
-        return DumpFailed(
-            f"the lock on database {self._database!r} was lost: {why}",
-            hint="Another run may have worked on it at the same time; what was made is not used. Run it again.",
-        )
 
 
 class PostgreSQL:
@@ -171,20 +142,17 @@ class PostgreSQL:
     @contextmanager
     def lock(
         self, database: str, *, wait_seconds: float, checkpoint: Checkpoint | None = None
-    ) -> Iterator[AdvisoryLock]:
+    ) -> Iterator[locks.SessionLock]:
         """See `base.Engine.lock`."""
         key = lock_key(database)
         with self._server.session() as session:
-            deadline = time.monotonic() + wait_seconds
-            while not self._try_lock(session, key, min(_LOCK_SLICE_SECONDS, deadline - time.monotonic())):
-                if checkpoint is not None:
-                    checkpoint()
-                if time.monotonic() >= deadline:
-                    raise Busy(
-                        f"database {database!r} is held by another run for more than {wait_seconds:.0f} seconds",
-                        hint="Wait for that run; the lock ends with its session.",
-                    )
-            yield AdvisoryLock(session, database, key)
+            locks.wait_for(
+                database,
+                lambda seconds: self._try_lock(session, key, seconds),
+                wait_seconds=wait_seconds,
+                checkpoint=checkpoint,
+            )
+            yield locks.SessionLock(database, lambda: _holds(session, key))
 
     def _try_lock(self, session: Session, key: int, seconds: float) -> bool:
         """Wait on the server for at most `seconds`; return whether the lock was had."""
@@ -303,5 +271,12 @@ class PostgreSQL:
 
 def lock_key(database: str) -> int:
     """Return the key of the advisory lock on `database`: a signed 64-bit hash of its name."""
-    digest = hashlib.sha256(f"vya-backupdb:{database}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
+    return int.from_bytes(locks.digest(database)[:8], "big", signed=True)
+
+
+def _holds(session: Session, key: int) -> bool:
+    sql = (
+        "SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()"
+        " AND granted AND ((classid::bigint << 32) | objid::bigint) = :key AND objsubid = 1"
+    )
+    return session.value(sql, "asking for the lock", key=key) is not None
