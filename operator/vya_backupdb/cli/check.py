@@ -8,7 +8,7 @@ from vya_backupdb.cli.invocation import Format, Invocation, chosen
 from vya_backupdb.cli.working import working
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.exitcodes import ExitCode
-from vya_backupdb.domain.report import Finding, RunReport, to_dict
+from vya_backupdb.domain.report import RunReport, to_dict
 from vya_backupdb.dumper.check import run_check
 
 
@@ -64,11 +64,6 @@ def show_check(database: DatabaseConfig, report: RunReport) -> None:
         console.print(Text(f"volume: {free} free of {total}", style="dim"))
     for finding in report.findings:
         if finding.reason != "Uncovered":
-            console.print(_line(finding))
+            console.print(output.finding(finding))
     if report.exit_code == ExitCode.OK:
         console.print(Text.assemble(("✔", "green"), f" {output.plain(report.message)}"))
-
-
-def _line(finding: Finding) -> Text:
-    mark, style = ("✘", "bold red") if finding.blocking else ("!", "yellow")
-    return Text.assemble((mark, style), f" {finding.reason}: {output.plain(finding.message)}")

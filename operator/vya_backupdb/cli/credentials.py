@@ -1,7 +1,7 @@
-"""``vya-backupdb credentials encrypt|check`` and ``keys generate``: tokens for Secrets and Git, keys for nobody else.
+"""``vya-backupdb credentials encrypt|import|rotate|check`` and ``keys generate``: tokens for Secrets and Git.
 
 What is encrypted is read from standard input, or asked for without echo: never from an argument, which any user of the
-machine could read in the list of processes.
+machine could read in the list of processes. No command here shows what a token holds.
 """
 
 import sys
@@ -9,13 +9,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from vya_backupdb.cli import options, output, settings
 from vya_backupdb.cli.invocation import Format, Invocation, chosen
+from vya_backupdb.domain.config import AppConfig, DatabaseConfig
 from vya_backupdb.domain.errors import BackupDBError, ConfigurationError, CredentialsMissing
 from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.domain.report import Finding
 from vya_backupdb.storage import credentials as stored_credentials
-from vya_backupdb.storage.crypto import Keyring, generate_key
+from vya_backupdb.storage import rewrite, rotation
+from vya_backupdb.storage.crypto import Keyring, generate_key, legacy_key
+from vya_backupdb.storage.inspection import inspect
+from vya_backupdb.storage.rotation import Fate, Rotated
 
 app = typer.Typer(help="Encrypt and check the credentials of servers.", no_args_is_help=True)
 keys = typer.Typer(help="Make keys.", no_args_is_help=True)
@@ -69,6 +75,111 @@ def _configured_keyring(invocation: Invocation, config: Path, *, verbose: bool) 
     return Path(path)
 
 
+@app.command("import")
+def import_store(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="The credentials.json of the other installation.")],
+    legacy_hostname: Annotated[
+        str, typer.Option("--legacy-hostname", metavar="NAME", help="What 'hostname' prints on the machine it is from.")
+    ],
+    target: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Where to write. Default: credentials.path.", show_default=False),
+    ] = None,
+    keyring: KeyringFile = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what --output names.")] = False,
+    config: options.Config = settings.DEFAULT_PATH,
+    wanted: options.FormatOption = None,
+    verbose: options.Verbose = False,
+) -> int:
+    """Take over a credentials.json whose key was made of a host's name: every token is encrypted anew.
+
+    All or nothing: if one token does not open, nothing is written. FILE itself is only read, and should be deleted
+    afterwards: whoever knows the host's name can open it.
+    """
+    invocation: Invocation = context.obj
+    ring = Keyring.load(keyring or _configured_keyring(invocation, config, verbose=verbose))
+    legacy = Keyring([legacy_key(legacy_hostname)], name=f"the key derived from the host name {legacy_hostname!r}")
+    store = rotation.imported(source, legacy, ring)
+    path = target or _configured_store(invocation, config, verbose=verbose)
+    rewrite.create(path, store.to_json(), force=force)
+    ids = [entry.id for entry in store.credentials]
+    if output.chosen_format(wanted) is Format.JSON:
+        output.print_json({"file": str(path), "imported": ids})
+    else:
+        output.console().print(Text(f"{path}: {', '.join(ids) or 'no entry'}"))
+    return ExitCode.OK
+
+
+def _configured_store(invocation: Invocation, config: Path, *, verbose: bool) -> Path:
+    path = Path(invocation.configure(config, verbose=verbose).credentials.path)
+    return path / stored_credentials.STORE_NAME if path.is_dir() else path
+
+
+@app.command("rotate")
+def rotate(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--path",
+            metavar="PATH",
+            help="A credentials.json, a file of one token, or a directory of such; may be given often. "
+            "Default: all that the configuration names.",
+            show_default=False,
+        ),
+    ] = None,
+    keyring: KeyringFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    config: options.Config = settings.DEFAULT_PATH,
+    wanted: options.FormatOption = None,
+    verbose: options.Verbose = False,
+) -> int:
+    """Encrypt every token with the first key of the keyring.
+
+    Put the new key before the others, rotate, then take the old ones out. A token that no key opens is left as it is
+    and named, and the exit code is 12. A second run changes nothing.
+    """
+    invocation: Invocation = context.obj
+    if paths:
+        ring = Keyring.load(keyring or _configured_keyring(invocation, config, verbose=verbose))
+        files = {file: ring for path in paths for file in rotation.files_below(path)}
+    else:
+        loaded = invocation.configure(config, verbose=verbose)
+        files = _configured_files(loaded, Keyring.load(keyring) if keyring else None)
+    rows: list[Rotated] = []
+    for file, ring in files.items():
+        rows += rotation.rotate(file, ring, dry_run=dry_run)
+    _show_rotation(rows, wanted, dry_run=dry_run)
+    return ExitCode.CREDENTIALS_UNREADABLE if any(row.stays_behind for row in rows) else ExitCode.OK
+
+
+def _configured_files(loaded: AppConfig, ring: Keyring | None) -> dict[Path, Keyring]:
+    places = dict.fromkeys(loaded.credentials_of(database) for database in loaded.databases)
+    found = {
+        file: ring or stored_credentials.load_keyring(place) for place in places for file in rotation.rotatable(place)
+    }
+    if not found:
+        raise ConfigurationError(
+            "the configuration names no encrypted credentials", hint="Name files or directories with --path."
+        )
+    return found
+
+
+def _show_rotation(rows: list[Rotated], wanted: Format | None, *, dry_run: bool) -> None:
+    if output.chosen_format(wanted) is Format.JSON:
+        documents = [{"file": str(row.path), "field": row.place or None, "state": row.fate.value} for row in rows]
+        output.print_json({"dry_run": dry_run, "tokens": documents})
+        return
+    table = output.table("file", "field", "state", fold=("file", "field"))
+    styles = {Fate.ROTATED: "green", Fate.CURRENT: "dim"}
+    for row in rows:
+        word = "would be rotated" if dry_run and row.fate is Fate.ROTATED else row.fate.value
+        style = styles.get(row.fate, "bold red")
+        table.add_row(output.cell(str(row.path)), output.cell(row.place), output.cell(word, style))
+    output.console().print(table)
+
+
 @app.command("check")
 def check(
     context: typer.Context,
@@ -77,29 +188,42 @@ def check(
     wanted: options.FormatOption = None,
     verbose: options.Verbose = False,
 ) -> int:
-    """Open the credentials of each instance. Nothing is shown of them, and no server is asked."""
+    """Open the credentials of each instance, and say what is wrong with them or will be.
+
+    Nothing is shown of them, and no server is asked. The exit code tells of what keeps a backup from beginning, not of
+    advice such as a token that only an old key opens.
+    """
     invocation: Invocation = context.obj
     loaded = invocation.configure(config, verbose=verbose)
-    rows: list[tuple[str, BackupDBError | None]] = []
-    for database in chosen(loaded, instance):
-        try:
-            secret = stored_credentials.load(loaded.credentials_of(database), database.id)
-            invocation.redact.learn(secret.password)
-            rows.append((database.id, None))
-        except BackupDBError as error:
-            rows.append((database.id, error))
-    _show(rows, wanted)
-    return next((error.exit_code for _, error in rows if error), ExitCode.OK)
+    databases = chosen(loaded, instance)
+    rows = [(database.id, _problem(invocation, loaded, database)) for database in databases]
+    findings = inspect(loaded, databases)
+    _show(rows, findings, wanted)
+    broken = ExitCode.CREDENTIALS_UNREADABLE if any(one.blocking for one in findings) else ExitCode.OK
+    return next((error.exit_code for _, error in rows if error), broken)
 
 
-def _show(rows: list[tuple[str, BackupDBError | None]], wanted: Format | None) -> None:
+def _problem(invocation: Invocation, loaded: AppConfig, database: DatabaseConfig) -> BackupDBError | None:
+    try:
+        secret = stored_credentials.load(loaded.credentials_of(database), database.id)
+    except BackupDBError as error:
+        return error
+    invocation.redact.learn(secret.password)
+    return None
+
+
+def _show(rows: list[tuple[str, BackupDBError | None]], findings: list[Finding], wanted: Format | None) -> None:
     if output.chosen_format(wanted) is Format.JSON:
-        output.print_json(
-            [{"instance": name, "ok": error is None, "error": str(error) if error else None} for name, error in rows]
-        )
+        instances = [
+            {"instance": name, "ok": error is None, "error": str(error) if error else None} for name, error in rows
+        ]
+        output.print_json({"instances": instances, "findings": [one.model_dump() for one in findings]})
         return
     table = output.table("", "instance", "credentials", fold=("credentials",))
     for name, error in rows:
         mark = output.cell("✘", "bold red") if error else output.cell("✔", "green")
         table.add_row(mark, output.cell(name), output.cell(str(error) if error else "can be read"))
-    output.console().print(table)
+    console = output.console()
+    console.print(table)
+    for one in findings:
+        console.print(output.finding(one))

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from vya_backupdb.cli.invocation import Format, on_terminal
 from vya_backupdb.domain.metadata import size_human
+from vya_backupdb.domain.report import Finding
 
 WIDTH_OF_A_FILE: Final = 160
 
@@ -82,6 +83,12 @@ def table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) ->
             no_wrap=not folds,
         )
     return made
+
+
+def finding(one: Finding) -> Text:
+    """Return one line: what a check found, red if it is in the way of a backup."""
+    mark, style = ("✘", "bold red") if one.blocking else ("!", "yellow")
+    return Text.assemble((mark, style), f" {one.reason}: {plain(one.message)}")
 
 
 def size(number: int | None) -> str:

@@ -6,6 +6,7 @@ the place of a token may be the password itself.
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -107,6 +108,10 @@ class CredentialsStore(Model):
         """Return the ids that no configured database of `known` has, in their order."""
         ids = set(known)
         return tuple(entry.id for entry in self.credentials if entry.id not in ids)
+
+    def to_json(self) -> bytes:
+        """Return the file's bytes."""
+        return (json.dumps(self.model_dump(mode="json"), indent=2) + "\n").encode()
 
 
 def parse_store(data: bytes, *, source: str) -> CredentialsStore:

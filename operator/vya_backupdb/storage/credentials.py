@@ -19,7 +19,7 @@ from vya_backupdb.domain.credentials import Credentials, is_token, parse_store
 from vya_backupdb.domain.errors import CredentialsMissing, CredentialsUnreadable
 from vya_backupdb.storage.crypto import Keyring, legacy_key
 
-__all__ = ["Credentials", "load", "load_keyring"]
+__all__ = ["Credentials", "files_of", "is_mounted_secret", "is_store", "load", "load_keyring", "open_mode", "read_file"]
 
 STORE_NAME: Final = "credentials.json"
 LIMIT_BYTES: Final = 1 << 20
@@ -31,20 +31,36 @@ def load(config: CredentialsConfig, database_id: str) -> Credentials:
     Raise CredentialsMissing naming the file or Secret key that is absent, CredentialsUnreadable naming the one that
     cannot be used and what to do.
     """
+    files = files_of(config)
+    if len(files) == 1:
+        return _from_store(files[0], config, database_id)
+    return _from_directory(Path(config.path), config)
+
+
+def files_of(config: CredentialsConfig) -> tuple[Path, ...]:
+    """Return the files that `config` points to: one store, or the user's and the password's.
+
+    Raise CredentialsMissing if there is nothing at all, CredentialsUnreadable if it may not be looked at.
+    """
     path = Path(config.path)
     try:
         if path.is_dir():
             if (path / STORE_NAME).exists() and not (path / config.username_key).exists():
-                return _from_store(path / STORE_NAME, config, database_id)
-            return _from_directory(path, config)
+                return (path / STORE_NAME,)
+            return path / config.username_key, path / config.password_key
         if path.exists():
-            return _from_store(path, config, database_id)
+            return (path,)
     except OSError as error:
         raise _unreadable(path, error) from None
     raise CredentialsMissing(
         f"the credentials {path} are not there",
         hint=f"Make the Secret with the keys {config.username_key} and {config.password_key}, or the file.",
     )
+
+
+def is_store(data: bytes) -> bool:
+    """Whether a file's bytes are those of a ``credentials.json``; no token and no key begins like one."""
+    return data.lstrip()[:1] in {b"{", b"["}
 
 
 def _unreadable(path: Path, error: OSError) -> CredentialsUnreadable:
@@ -68,7 +84,7 @@ def _read_key(path: Path, key: str) -> bytes:
     if "/" in key or key in {"", ".", ".."}:
         raise CredentialsUnreadable(f"the credentials' key {key!r} is no file name", hint="Name a key of the Secret.")
     try:
-        return _read(path / key)
+        return read_file(path / key)
     except FileNotFoundError:
         raise CredentialsMissing(
             f"the key {key!r} is missing in {path}", hint=f"Add the key {key!r} to the Secret that is mounted there."
@@ -100,7 +116,7 @@ def _from_store(path: Path, config: CredentialsConfig, database_id: str) -> Cred
         )
     _check_mode(path)
     try:
-        store = parse_store(_read(path), source=str(path))
+        store = parse_store(read_file(path), source=str(path))
     except FileNotFoundError:
         raise CredentialsMissing(f"the credentials {path} are not there", hint="Make the file.") from None
     entry = store.of(database_id, source=str(path))
@@ -113,13 +129,27 @@ def _from_store(path: Path, config: CredentialsConfig, database_id: str) -> Cred
 
 
 def _check_mode(path: Path) -> None:
-    """Raise CredentialsUnreadable if others may read the file. A mounted Secret has the modes that kubelet gives it."""
-    # kubelet's mark lies at the root of the volume; the Jobs' volume holds the Secret in a directory below it
-    if any((parent / "..data").is_symlink() for parent in path.parents):
-        return
+    """Raise CredentialsUnreadable if others may read the file."""
+    mode = open_mode(path)
+    if mode is not None:
+        raise CredentialsUnreadable(
+            f"{path} has the mode {mode:04o}: others may read it", hint=f"Run 'chmod 0600 {path}'."
+        )
+
+
+def open_mode(path: Path) -> int | None:
+    """Return the mode of a file that others than its owner may reach, None for one that is closed.
+
+    A mounted Secret has the modes that kubelet gives it, and is closed by the pod. OSError as it comes.
+    """
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise CredentialsUnreadable(f"{path} has the mode {mode:04o}: others may read it", hint=f"chmod 0600 {path}")
+    return mode if mode & 0o077 and not is_mounted_secret(path) else None
+
+
+def is_mounted_secret(path: Path) -> bool:
+    """Whether kubelet keeps the file `path`, which then cannot be written to."""
+    # kubelet's mark lies at the root of the volume; the Jobs' volume holds the Secret in a directory below it
+    return any((parent / "..data").is_symlink() for parent in path.parents)
 
 
 def load_keyring(config: CredentialsConfig) -> Keyring:
@@ -139,7 +169,7 @@ def load_keyring(config: CredentialsConfig) -> Keyring:
     return keyring if derived is None else keyring.with_key(derived)
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """Return the file's bytes. FileNotFoundError as it comes; CredentialsUnreadable for anything else."""
     try:
         with path.open("rb") as file:

@@ -31,14 +31,15 @@ def legacy_key(hostname: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(hostname.encode()).digest()).decode()
 
 
-def _check_key(key: str, where: str) -> str:
+def _is_key(key: str) -> bool:
     try:
-        raw = base64.b64decode(key, altchars=b"-_", validate=True)
+        return len(base64.b64decode(key, altchars=b"-_", validate=True)) == _KEY_BYTES
     except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) != _KEY_BYTES:
-        raise CredentialsUnreadable(f"{where} is no Fernet key (32 bytes in URL-safe base64)", hint=_MAKE)
-    return key
+        return False
+
+
+def _no_key(where: str) -> CredentialsUnreadable:
+    return CredentialsUnreadable(f"{where}: no Fernet key (32 bytes in URL-safe base64)", hint=_MAKE)
 
 
 class Keyring:
@@ -47,9 +48,12 @@ class Keyring:
     def __init__(self, keys: Sequence[str], *, name: str) -> None:
         if not keys:
             raise CredentialsUnreadable(f"{name} holds no key", hint=_MAKE)
-        checked = [_check_key(key, f"{name}, key {number}") for number, key in enumerate(keys, 1)]
-        self._keys = tuple(checked)
-        self._fernet = MultiFernet([Fernet(key) for key in checked])
+        wrong = [str(number) for number, key in enumerate(keys, 1) if not _is_key(key)]
+        if wrong:
+            raise _no_key(f"{name}, key {', '.join(wrong)}")
+        self._keys = tuple(keys)
+        self._fernets = [Fernet(key) for key in keys]
+        self._fernet = MultiFernet(self._fernets)
         self.name = name
 
     def __repr__(self) -> str:
@@ -59,14 +63,14 @@ class Keyring:
     def load(cls, path: Path) -> Self:
         """Return the keyring in the file `path`: one key a line; blank lines and lines that begin with '#' are skipped.
 
-        Raise CredentialsMissing if there is no such file, CredentialsUnreadable naming the line that is no key.
+        Raise CredentialsMissing if there is no such file, CredentialsUnreadable naming each line that is no key.
         """
-        keys = []
-        for number, line in enumerate(_read(path).split("\n"), 1):
-            text = line.strip()
-            if text and not text.startswith("#"):
-                keys.append(_check_key(text, f"{path}, line {number},"))
-        return cls(keys, name=str(path))
+        lines = enumerate((line.strip() for line in _read(path).split("\n")), 1)
+        keys = [(number, text) for number, text in lines if text and not text.startswith("#")]
+        wrong = [str(number) for number, text in keys if not _is_key(text)]
+        if wrong:
+            raise _no_key(f"{path}, line {', '.join(wrong)}")
+        return cls([text for _, text in keys], name=str(path))
 
     def with_key(self, key: str) -> Self:
         """Return the same keyring with `key` behind the others."""
@@ -87,6 +91,16 @@ class Keyring:
             ) from None
         except UnicodeError:
             raise CredentialsUnreadable(f"{what} does not hold UTF-8 text", hint="Encrypt it anew.") from None
+
+    def opener(self, token: str) -> int | None:
+        """Return the place of the first key that opens `token` (0 is the primary one), None if none does."""
+        for place, fernet in enumerate(self._fernets):
+            try:
+                fernet.decrypt(token.strip().encode())
+            except InvalidToken:
+                continue
+            return place
+        return None
 
     def rotate(self, token: str, *, what: str) -> str:
         """Return a token of the same text, made with the primary key now. Raise as `decrypt`."""

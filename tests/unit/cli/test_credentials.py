@@ -1,0 +1,369 @@
+"""The commands on credentials, as a user calls them: what they write, what they leave, what they say, how they end."""
+
+import base64
+import hashlib
+import json
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vya_backupdb.cli.app import run
+from vya_backupdb.domain.credentials import parse_store
+from vya_backupdb.domain.errors import CredentialsUnreadable
+from vya_backupdb.storage import rewrite
+from vya_backupdb.storage.crypto import Keyring, generate_key
+
+PASSWORD = "p'a\"s\\s%w#o:r\nd$(x)`é"
+OLD_HOST = "backup01.example"
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run the program in this process: exit code, stdout, stderr; neither may ever show the password."""
+
+    def called(*arguments: str | Path) -> tuple[int, str, str]:
+        code = run([str(one) for one in arguments])
+        out, err = capsys.readouterr()
+        assert PASSWORD[:8] not in out + err
+        return code, out, err
+
+    return called
+
+
+@dataclass
+class Place:
+    """A directory with a keyring of two keys, the old one behind, and a configuration of two servers."""
+
+    root: Path
+    old: str
+    new: str
+
+    @property
+    def ring(self) -> Path:
+        return self.root / "keyring"
+
+    @property
+    def store(self) -> Path:
+        return self.root / "credentials.json"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    def with_keys(self, *keys: str) -> None:
+        self.ring.write_text("".join(f"{key}\n" for key in keys))
+        self.ring.chmod(0o600)
+
+    def configure(self, **credentials: Any) -> None:
+        servers = [{"id": one, "type": "postgresql", "host": "db.example"} for one in ("shop", "crm")]
+        place = {"path": str(self.store), "keyring": str(self.ring), **credentials}
+        self.config.write_text(yaml.safe_dump({"databases": servers, "credentials": place}))
+
+    def write(self, *entries: tuple[str, str], mode: int = 0o600, derivation: str = "none") -> bytes:
+        """Write the store: an id, and the key that made its tokens."""
+        made = [
+            {"id": one, "username": _token(key, f"user of {one}"), "password": _token(key, PASSWORD)}
+            for one, key in entries
+        ]
+        encryption = {"method": "fernet", "key_derivation": derivation, "version": "1.0"}
+        self.store.write_text(json.dumps({"version": "1.0", "encryption": encryption, "credentials": made}))
+        self.store.chmod(mode)
+        return self.store.read_bytes()
+
+    def opened(self, key: str) -> dict[str, tuple[str, str]]:
+        """Return what the store holds, opened by one key alone."""
+        store, ring = parse_store(self.store.read_bytes(), source="x"), Keyring([key], name="one key")
+        return {
+            one.id: (ring.decrypt(one.username, what="user"), ring.decrypt(one.password, what="password"))
+            for one in store.credentials
+        }
+
+
+def _token(key: str, text: str) -> str:
+    return Keyring([key], name="test").encrypt(text)
+
+
+def _hostname_key(name: str) -> str:
+    """The VYA tool's derivation, written down once more."""
+    return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()
+
+
+WHOLE = {"shop": ("user of shop", PASSWORD), "crm": ("user of crm", PASSWORD)}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    made = Place(tmp_path, old=generate_key(), new=generate_key())
+    made.with_keys(made.new, made.old)
+    made.configure()
+    return made
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def states(out: str) -> dict[str, str]:
+    return {
+        Path(row["file"]).name + (f":{row['field']}" if row["field"] else ""): row["state"]
+        for row in json.loads(out)["tokens"]
+    }
+
+
+def test_a_file_of_the_vya_tool_is_taken_over(place: Place, call: Call) -> None:
+    place.write(("shop", _hostname_key(OLD_HOST)), ("crm", _hostname_key(OLD_HOST)), derivation="hostname-based")
+    source = place.store.rename(place.root / "legacy.json")
+    before = source.read_bytes()
+    code, out, err = call("credentials", "import", source, "--legacy-hostname", OLD_HOST, "--config", place.config)
+    assert (code, json.loads(out)) == (0, {"file": str(place.store), "imported": ["shop", "crm"]}), err
+    assert place.opened(place.new) == WHOLE
+    assert json.loads(place.store.read_text())["encryption"]["key_derivation"] == "none"
+    assert mode(place.store) == 0o600
+    assert source.read_bytes() == before
+    assert call("credentials", "check", "--config", place.config)[0] == 0
+
+
+def test_an_import_overwrites_nothing_unless_it_is_told_to(place: Place, call: Call) -> None:
+    before = place.write(("shop", _hostname_key(OLD_HOST)))
+    command = ("credentials", "import", place.store, "--legacy-hostname", OLD_HOST, "--keyring", place.ring)
+    code, _, err = call(*command, "--output", place.store)
+    assert (code, place.store.read_bytes()) == (10, before)
+    assert "exists already" in err
+    assert "--force" in err
+    place.store.chmod(0o644)
+    assert call(*command, "--output", place.store, "--force")[0] == 0
+    assert place.opened(place.new) == {"shop": WHOLE["shop"]}
+    assert mode(place.store) == 0o600
+
+
+def test_an_import_is_all_or_nothing(place: Place, call: Call) -> None:
+    place.write(("shop", _hostname_key(OLD_HOST)), ("crm", place.old))
+    source = place.store.rename(place.root / "legacy.json")
+    code, _, err = call("credentials", "import", source, "--legacy-hostname", OLD_HOST, "--config", place.config)
+    assert code == 12
+    assert "does not open crm.username, crm.password" in err
+    assert "--legacy-hostname" in err
+    assert not place.store.exists()
+    absent = place.root / "absent.json"
+    assert call("credentials", "import", absent, "--legacy-hostname", "x", "--config", place.config)[0] == 11
+
+
+def test_rotation_of_a_store_and_again(place: Place, call: Call) -> None:
+    place.write(("shop", place.old), ("crm", place.new), derivation="hostname-based")
+    owner = place.store.stat()
+    planned = call("credentials", "rotate", "--dry-run", "--config", place.config)[1]
+    assert states(planned)["credentials.json:shop.password"] == "rotated"
+    code, out, err = call("credentials", "rotate", "--config", place.config)
+    assert code == 0, err
+    assert states(out) == {
+        "credentials.json:shop.username": "rotated",
+        "credentials.json:shop.password": "rotated",
+        "credentials.json:crm.username": "current",
+        "credentials.json:crm.password": "current",
+    }
+    assert place.opened(place.new) == WHOLE
+    after = place.store.stat()
+    assert (after.st_uid, after.st_gid, after.st_mode) == (owner.st_uid, owner.st_gid, owner.st_mode)
+    rotated = place.store.read_bytes()
+    code, out, _ = call("credentials", "rotate", "--config", place.config)
+    assert (code, set(states(out).values())) == (0, {"current"})
+    assert (place.store.read_bytes(), place.store.stat().st_ino) == (rotated, after.st_ino)
+
+
+def test_a_dry_run_changes_nothing(place: Place, call: Call) -> None:
+    before = place.write(("shop", place.old))
+    inode = place.store.stat().st_ino
+    assert call("credentials", "rotate", "--dry-run", "--path", place.store, "--keyring", place.ring)[0] == 0
+    assert (place.store.read_bytes(), place.store.stat().st_ino) == (before, inode)
+
+
+def test_a_token_that_no_key_opens_stays_and_is_named(place: Place, call: Call) -> None:
+    place.write(("shop", place.old), ("crm", generate_key()), derivation="hostname-based")
+    lost = json.loads(place.store.read_text())["credentials"][1]
+    code, out, _ = call("credentials", "rotate", "--config", place.config)
+    assert code == 12
+    assert states(out)["credentials.json:crm.password"] == "no key opens it"
+    after = json.loads(place.store.read_text())
+    assert after["credentials"][1] == lost
+    assert after["encryption"]["key_derivation"] == "hostname-based"
+    ring = Keyring([place.new], name="x")
+    assert ring.decrypt(after["credentials"][0]["password"], what="x") == PASSWORD
+
+
+def test_rotation_of_a_directory_of_tokens(place: Place, call: Call) -> None:
+    secrets = place.root / "secrets"
+    secrets.mkdir()
+    for name, key in (("username", place.old), ("password", place.new), ("stray", generate_key())):
+        (secrets / name).write_text(_token(key, name) + "\n")
+        (secrets / name).chmod(0o640)
+    (secrets / "clear").write_text("hunter2")
+    (secrets / ".hidden").write_text("x")
+    code, out, _ = call("credentials", "rotate", "--path", secrets, "--keyring", place.ring)
+    assert (code, states(out)) == (
+        12,
+        {"clear": "no token", "password": "current", "stray": "no key opens it", "username": "rotated"},
+    )
+    token = (secrets / "username").read_text()
+    assert (Keyring([place.new], name="x").decrypt(token, what="x"), token[-1], mode(secrets / "username")) == (
+        "username",
+        "\n",
+        0o640,
+    )
+    assert (secrets / "clear").read_text() == "hunter2"
+    assert sorted(one.name for one in secrets.iterdir()) == [".hidden", "clear", "password", "stray", "username"]
+
+
+def test_a_derived_key_is_left_behind_by_a_rotation(place: Place, call: Call) -> None:
+    place.configure(key_derivation="hostname-based", legacy_hostname=OLD_HOST)
+    place.write(("shop", _hostname_key(OLD_HOST)), ("crm", _hostname_key(OLD_HOST)))
+    code, _, err = call("credentials", "rotate", "--config", place.config)
+    assert (code, place.opened(place.new)) == (0, WHOLE), err
+
+
+def test_a_mounted_secret_is_not_written_to(place: Place, call: Call) -> None:
+    mounted = place.root / "mounted"
+    (mounted / "..real").mkdir(parents=True)
+    (mounted / "..data").symlink_to("..real")
+    for name in ("username", "password"):
+        (mounted / "..real" / name).write_text(_token(place.old, name))
+        (mounted / name).symlink_to(f"..data/{name}")
+    place.configure(path=str(mounted))
+    code, _, err = call("credentials", "rotate", "--config", place.config)
+    assert code == 10
+    assert "mounted Secret" in err
+    assert call("credentials", "rotate", "--dry-run", "--config", place.config)[0] == 0
+
+
+def test_a_link_is_followed_and_stays_a_link(place: Place, call: Call) -> None:
+    place.write(("shop", place.old))
+    real = place.store.rename(place.root / "real.json")
+    place.store.symlink_to(real)
+    assert call("credentials", "rotate", "--path", place.store, "--keyring", place.ring)[0] == 0
+    assert place.store.is_symlink()
+    assert place.opened(place.new) == {"shop": WHOLE["shop"]}
+
+
+def test_what_a_killed_writer_left_is_cleared_away(place: Place, call: Call) -> None:
+    place.write(("shop", place.old))
+    litter = place.root / ".credentials.json.new"
+    litter.write_text('{"credentials": [{"id": "sh')
+    assert call("credentials", "rotate", "--config", place.config)[0] == 0
+    assert place.opened(place.new) == {"shop": WHOLE["shop"]}
+    assert not litter.exists()
+
+
+def test_a_file_that_changed_meanwhile_is_not_overwritten(place: Place) -> None:
+    place.write(("shop", place.old))
+
+    def change(data: bytes) -> bytes:
+        place.store.write_bytes(b"somebody's newer work")
+        return data + b"\n"
+
+    with pytest.raises(CredentialsUnreadable, match="changed it meanwhile"):
+        rewrite.update(place.store, change)
+    assert place.store.read_bytes() == b"somebody's newer work"
+    assert sorted(one.name for one in place.root.iterdir()) == ["config.yaml", "credentials.json", "keyring"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@given(st.lists(st.sampled_from("ons"), max_size=6), st.text(max_size=40))
+def test_any_mixture_of_keys_loses_nothing(place: Place, kinds: list[str], text: str) -> None:
+    text = text.encode("utf-8", "ignore").decode()
+    keys = {"o": place.old, "n": place.new, "s": generate_key()}
+    entries = [
+        {"id": f"db-{number}", "username": _token(keys[kind], "u"), "password": _token(keys[kind], text)}
+        for number, kind in enumerate(kinds)
+    ]
+    place.store.write_text(json.dumps({"credentials": entries}))
+    code = run(["credentials", "rotate", "--path", str(place.store), "--keyring", str(place.ring), "--format", "json"])
+    assert code == (12 if "s" in kinds else 0)
+    after = parse_store(place.store.read_bytes(), source="x").credentials
+    for kind, before, entry in zip(kinds, entries, after, strict=True):
+        key = keys["s"] if kind == "s" else place.new
+        assert Keyring([key], name="x").decrypt(entry.password, what="x") == text
+        assert kind == "o" or (entry.id, entry.username, entry.password) == tuple(before.values())
+
+
+def findings(out: str) -> dict[str, dict[str, Any]]:
+    return {one["reason"]: one for one in json.loads(out)["findings"]}
+
+
+def check(place: Place, call: Call, *more: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    code, out, _ = call("credentials", "check", "--config", place.config, *more)
+    return code, findings(out)
+
+
+def test_check_finds_nothing_where_all_is_well(place: Place, call: Call) -> None:
+    place.write(("shop", place.new), ("crm", place.new))
+    assert check(place, call) == (0, {})
+
+
+def test_check_warns_of_a_key_that_must_not_be_trimmed_yet(place: Place, call: Call) -> None:
+    place.write(("shop", place.new), ("crm", place.old))
+    code, found = check(place, call)
+    assert (code, list(found), found["OldKey"]["blocking"]) == (0, ["OldKey"], False)
+    assert "only key 2" in found["OldKey"]["message"]
+    assert "crm.password" in found["OldKey"]["message"]
+    assert "rotate" in found["OldKey"]["message"]
+    call("credentials", "rotate", "--config", place.config)
+    assert check(place, call) == (0, {})
+    place.with_keys(place.new)
+    assert check(place, call) == (0, {})
+
+
+def test_check_names_tokens_that_no_key_opens_and_strangers(place: Place, call: Call) -> None:
+    place.write(("shop", place.new), ("shpo", generate_key()))
+    code, found = check(place, call)
+    assert code == 11
+    assert set(found) == {"NoKeyOpens", "NoDatabase", "NoEntry"}
+    assert "'crm'" in found["NoEntry"]["message"]
+    assert "'shpo'" in found["NoDatabase"]["message"]
+    assert "shpo.password" in found["NoKeyOpens"]["message"]
+    code, found = check(place, call, "--instance", "shop")
+    assert (code, "NoKeyOpens" in found) == (12, True)
+
+
+def test_check_looks_at_modes(place: Place, call: Call) -> None:
+    place.write(("shop", place.new), ("crm", place.new), mode=0o644)
+    place.ring.chmod(0o640)
+    code, out, _ = call("credentials", "check", "--config", place.config)
+    assert code == 12
+    told = [(one["blocking"], one["message"]) for one in json.loads(out)["findings"] if one["reason"] == "OpenToOthers"]
+    assert [(blocking, "0640" in text, "0644" in text) for blocking, text in told] == [
+        (False, True, False),
+        (True, False, True),
+    ]
+
+
+def test_check_names_each_line_that_is_no_key(place: Place, call: Call) -> None:
+    place.write(("shop", place.new), ("crm", place.new))
+    place.ring.write_text(f"hunter2\n# a remark\n{place.new}\nhunter3\n")
+    code, out, err = call("credentials", "check", "--config", place.config)
+    assert code == 12
+    assert "line 1, 4: no Fernet key" in findings(out)["CredentialsUnreadable"]["message"]
+    assert "hunter" not in out + err
+
+
+def test_check_warns_of_a_derived_key(place: Place, call: Call) -> None:
+    place.configure(key_derivation="hostname-based", legacy_hostname=OLD_HOST)
+    place.write(("shop", place.new), ("crm", _hostname_key(OLD_HOST)))
+    code, found = check(place, call)
+    assert (code, set(found)) == (0, {"HostnameDerivation", "OldKey"})
+    assert not found["HostnameDerivation"]["blocking"]
+
+
+def test_tables_show_the_same(place: Place, call: Call) -> None:
+    place.write(("shop", place.new), ("crm", place.old))
+    code, out, _ = call("credentials", "check", "--config", place.config, "--format", "table")
+    assert code == 0
+    assert "OldKey" in out
+    code, out, _ = call("credentials", "rotate", "--config", place.config, "--format", "table", "--dry-run")
+    assert "would be rotated" in out
