@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.demo.embedded import EmbeddedServer, embedded_postgresql
+from tests.fixtures.pausing import Pause
 from tests.fixtures.workspace import Connect, Workspace
 
 
@@ -23,6 +24,12 @@ def workspace(embedded: EmbeddedServer, tmp_path: Path) -> Workspace:
     made = Workspace(tmp_path / "work", embedded)
     made.environment["VYA_BACKUPDB_CLIENT_PATH"] = str(embedded.programs)
     return made
+
+
+@pytest.fixture
+def pause(workspace: Workspace) -> Pause:
+    """Two events for a client that pauses."""
+    return Pause.make(workspace.root)
 
 
 @pytest.fixture

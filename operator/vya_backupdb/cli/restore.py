@@ -1,6 +1,7 @@
 """``vya-backupdb restore``: one database, under its own name or another, from one backup."""
 
 import sys
+from contextlib import ExitStack
 from datetime import datetime
 from typing import Annotated
 
@@ -70,9 +71,9 @@ def restore(
         before=_before(before, backup),
         claim=_claim(claim, claim_uid),
     )
-    with working(invocation, app, wanted) as tools:
+    with working(invocation, app, wanted) as tools, ExitStack() as held:
         session = open_session(app, the_one(app, instance), tools)
-        plan = plan_restore(session, request) if only_plan else None
+        plan = plan_restore(session, request, held) if only_plan else None
         report = None if plan else run_restore(session, request, invocation.delivery())
     if plan is not None:
         show_plan(plan, wanted)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from vya_backupdb.domain.config import RetentionConfig
-from vya_backupdb.domain.errors import RetentionFrozen, ServerError
+from vya_backupdb.domain.errors import Busy, RetentionFrozen, ServerError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.report import RunReport, Totals
@@ -114,25 +114,35 @@ def apply_retention(session: Session, run: RunId, deliver: Delivery, show: Calla
         if pruning.refusal is not None:
             raise pruning.refusal
         doomed = pruning.plan.deletions if session.app.retention.cleanup_enabled else ()
-        for backup in doomed:
-            session.tools.stop.check()
-            tree.delete(pruning.stored[backup.key])
-        kept = len(pruning.plan.decisions) - len(doomed)
+        deleted = sum(_delete(session, pruning.stored[backup.key]) for backup in doomed)
+        kept = len(pruning.plan.decisions) - deleted
         return deliver(
             RunReport(
                 operation="retention",
                 run=run,
                 reason=ExitCode.OK.reason,
-                message=_message(session.app.retention, len(pruning.plan.deletions), len(doomed), kept),
+                message=_message(session.app.retention, len(pruning.plan.deletions), deleted, kept),
                 exit_code=ExitCode.OK,
                 started_at=started,
                 finished_at=session.tools.clock(),
-                totals=Totals(kept=kept, deleted=len(doomed)),
+                totals=Totals(kept=kept, deleted=deleted),
             )
         )
+
+
+def _delete(session: Session, stored: StoredBackup) -> bool:
+    """Delete `stored`; return False if somebody reads it: then it stays until the next run."""
+    session.tools.stop.check()
+    try:
+        session.tree.delete(stored)
+    except Busy as error:
+        session.say(Noted(error.message, stored.database or "", "warning"))
+        return False
+    return True
 
 
 def _message(config: RetentionConfig, planned: int, deleted: int, kept: int) -> str:
     if planned and not config.cleanup_enabled:
         return f"cleanup_enabled is false: {counted(planned, 'backup')} would have been deleted, {kept} kept"
-    return f"{counted(deleted, 'backup')} deleted, {kept} kept"
+    said = f"{counted(deleted, 'backup')} deleted, {kept} kept"
+    return f"{said}, {planned - deleted} of them only until nobody reads them" if deleted < planned else said

@@ -8,6 +8,7 @@ before the first touch, so that a request made again from Git does not run again
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -39,8 +40,9 @@ def run_restore(session: Session, request: Request, deliver: Delivery) -> RunRep
         if report is None:
             session.say(RunStarted(request.run, "restore", (request.target,)))
             try:
-                plan = plan_restore(session, request, leftover=journal.leftover)
-                report = _Restore(session, request, plan, journal).do()
+                with ExitStack() as held:
+                    plan = plan_restore(session, request, held, leftover=journal.leftover)
+                    report = _Restore(session, request, plan, journal).do()
             except BackupDBError as error:
                 journal.close(_failure(session, request, journal, error))
                 raise

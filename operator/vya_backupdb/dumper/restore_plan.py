@@ -5,6 +5,7 @@ exist; the client is there. After: each table of the file is on the server, with
 """
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -60,12 +61,14 @@ class Plan:
         return self.metadata.database or DatabaseSettings()
 
 
-def plan_restore(session: Session, request: Request, *, leftover: str | None = None) -> Plan:
+def plan_restore(session: Session, request: Request, held: ExitStack, *, leftover: str | None = None) -> Plan:
     """Find the backup, read all of it, and look at the target. Raise what forbids the restore; nothing was touched.
 
-    `leftover` is the database that an earlier attempt of this run made: its existence forbids nothing.
+    `leftover` is the database that an earlier attempt of this run made: its existence forbids nothing. The backup is
+    not deleted before `held` is closed.
     """
     stored = session.tree.find(request.database, request.backup, before=request.before, now=session.tools.clock())
+    held.enter_context(session.tree.reading(stored))
     metadata = _verified(session, request, stored)
     server = session.ask_server()
     require_fit(metadata, server)

@@ -15,8 +15,8 @@ from typing import Final
 from vya_backupdb.storage.faults import UNSUPPORTED
 from vya_backupdb.storage.volume import Directory
 
-_CANNOT: Final = UNSUPPORTED | {errno.ENOLCK}
-_NO_LOCKS: Final = (
+CANNOT: Final = UNSUPPORTED | {errno.ENOLCK}
+NO_LOCKS: Final = (
     "the volume cannot lock files: leftovers of crashed runs stay, and two runs at once are not told apart"
 )
 
@@ -52,8 +52,8 @@ def acquire(directory: Directory, name: str, *, wait: bool) -> FileLock | None:
             os.close(descriptor)
             return None
         except OSError as error:
-            if error.errno in _CANNOT:
-                directory.volume.notice(_NO_LOCKS)
+            if error.errno in CANNOT:
+                directory.volume.notice(NO_LOCKS)
                 return FileLock(directory, name, descriptor, exclusive=False)
             os.close(descriptor)
             raise

@@ -8,20 +8,20 @@ recovery tells the living from the dead; the tree's lock is held only while name
 An `InstanceTree` may be shared by threads; a `PendingBackup` may not.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from vya_backupdb.domain import layout, names, structure
 from vya_backupdb.domain.config import StorageConfig
-from vya_backupdb.domain.errors import BackupCorrupt, NotFound
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata
 from vya_backupdb.domain.report import RunReport
-from vya_backupdb.storage import catalog, owner, publish, recovery, selection, verify
+from vya_backupdb.storage import catalog, owner, recovery, removal, selection, verify
 from vya_backupdb.storage import runs as run_files
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.faults import map_os_errors
@@ -248,29 +248,28 @@ class InstanceTree:
         try:
             return self._site.descend(stored.files.directory)
         except FileNotFoundError:
-            raise NotFound(f"{stored.path} is gone", hint="It was deleted meanwhile; see 'list'.") from None
+            raise verify.gone(stored) from None
+
+    @contextmanager
+    def reading(self, stored: StoredBackup) -> Iterator[None]:
+        """Keep `stored` from being deleted during the block, by whatever process. Raise NotFound if it is gone."""
+        with ExitStack() as held:
+            with map_os_errors(f"reading {stored.path}"):
+                directory = held.enter_context(self._open_of(stored))
+                with suppress(OSError):  # what is missing or no file cannot be held; it says so when it is read
+                    held.callback(os.close, removal.shared(directory, stored.files.data.name))
+                if directory.stat(stored.files.metadata.name) is None:
+                    raise verify.gone(stored)
+            yield
 
     def delete(self, stored: StoredBackup) -> None:
         """Delete a good backup: first it stops being one, then its files go. One that is gone already is no error.
 
-        Raise BackupCorrupt, with nothing deleted, if it is damaged or not what `stored` says any more.
+        Raise BackupCorrupt, with nothing deleted, if it is damaged or not what `stored` says any more; Busy if it is
+        being read.
         """
-        with map_os_errors(f"deleting {stored.path}"), self._site.exclusively() as instance:
-            try:
-                directory = self._site.descend(stored.files.directory)
-            except FileNotFoundError:
-                return
-            with directory:
-                found = catalog.read_backup(self.layout, directory, stored.files, stored.wall_clock)
-                if found is None:
-                    return
-                if found.problem is not None or found.metadata != stored.metadata:
-                    why = found.problem or "it is not the backup that was listed"
-                    raise BackupCorrupt(
-                        f"{stored.path} is not deleted: {why}", hint="Look at it, then remove it by hand."
-                    )
-                publish.remove(directory, stored.files)
-            _remove_empty(instance, stored.files.directory.relative_to(self.layout.instance))
+        with map_os_errors(f"deleting {stored.path}"):
+            removal.delete(self._site, stored)
 
     def save_run(self, report: RunReport) -> None:
         """Put `report` under ``.runs``, in place of an earlier one of its run. The last 100 are kept."""
@@ -318,12 +317,3 @@ class InstanceTree:
             self._site.exclusively,
             lambda claim: self.layout.restore_claim(claim).name,
         )
-
-
-def _remove_empty(instance: Directory, relative: PurePosixPath) -> None:
-    """Remove `relative` below the instance's directory, and what then is empty above it."""
-    for path in (relative, *relative.parents):
-        if path.name:
-            with instance.descend(path.parent) as parent:
-                if not parent.remove_directory(path.name):
-                    return

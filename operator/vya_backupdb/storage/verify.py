@@ -10,6 +10,7 @@ from typing import Final
 
 from vya_backupdb.domain.errors import BackupCorrupt, NotFound
 from vya_backupdb.domain.metadata import parse_metadata
+from vya_backupdb.storage import removal
 from vya_backupdb.storage.catalog import METADATA_LIMIT_BYTES, StoredBackup, broken_seal
 from vya_backupdb.storage.compress import gunzip
 from vya_backupdb.storage.faults import map_os_errors
@@ -46,9 +47,9 @@ def _compressed(directory: Directory, stored: StoredBackup) -> Iterator[bytes]:
     size = 0
     with map_os_errors(f"reading {stored.path}"):
         try:
-            descriptor = directory.open_read(stored.files.data.name)
+            descriptor = removal.shared(directory, stored.files.data.name)
         except FileNotFoundError:
-            raise NotFound(f"{stored.path} is gone", hint="It was deleted meanwhile; see 'list'.") from None
+            raise gone(stored) from None
         try:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
             while chunk := os.read(descriptor, READ_BYTES):
@@ -69,13 +70,18 @@ def check_companion(directory: Directory, stored: StoredBackup) -> None:
         try:
             content = directory.read(stored.files.metadata.name, limit=METADATA_LIMIT_BYTES)
         except FileNotFoundError:
-            raise NotFound(f"{stored.path} is gone", hint="It was deleted meanwhile; see 'list'.") from None
+            raise gone(stored) from None
     metadata = parse_metadata(content, source=stored.files.metadata.name)
     problem = broken_seal(directory, stored.files, metadata, content)
     if problem is None and metadata != stored.metadata:
         problem = "its metadata changed since it was listed"
     if problem is not None:
         raise BackupCorrupt(f"{stored.path}: {problem}", hint=_HINT)
+
+
+def gone(stored: StoredBackup) -> NotFound:
+    """Return the error for a backup that was deleted since it was listed."""
+    return NotFound(f"{stored.path} is gone", hint="It was deleted meanwhile; see 'list'.")
 
 
 def tail_of(pieces: Iterator[bytes]) -> bytes:

@@ -171,12 +171,12 @@ class Directory:
             raise
         return descriptor
 
-    def open_read(self, name: str) -> int:
+    def open_read(self, name: str, *, and_write: bool = False) -> int:
         """Return a descriptor of the regular file `name`. OSError ELOOP or EINVAL if it is anything else.
 
         NB: O_NONBLOCK, because opening a FIFO that someone put there would wait for ever.
         """
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        flags = (os.O_RDWR if and_write else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(name, flags, dir_fd=self._descriptor)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)

@@ -7,8 +7,9 @@ import struct
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,32 @@ def later(seconds: int) -> datetime:
 
 def fork(story: Callable[[], object]) -> int:
     """Run `story` in a child process; return its wait status: 0 for a good end, or the signal that killed it."""
+    return os.waitpid(forked(story), 0)[1]
+
+
+def forked(story: Callable[[], object]) -> int:
+    """Begin `story` in a child process; return its pid, for the caller to wait for."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # threads of other tests; none of them holds a lock of ours
         child = os.fork()
     if child == 0:
         be_the_child(story)
-    return os.waitpid(child, 0)[1]
+    return child
+
+
+def together(stories: Sequence[Callable[[], object]]) -> None:
+    """Run the stories in processes of their own that start at the same moment; all must end well."""
+    reader, writer = os.pipe()
+
+    def wait_and_tell(story: Callable[[], object]) -> None:
+        os.close(writer)
+        os.read(reader, 1)  # returns when the parent closes its end
+        story()
+
+    children = [forked(partial(wait_and_tell, story)) for story in stories]
+    os.close(reader)
+    os.close(writer)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
 
 
 def be_the_child(story: Callable[[], object]) -> None:

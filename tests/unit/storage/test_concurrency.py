@@ -1,37 +1,12 @@
 """Several writers of one tree in one second: nobody loses, nobody overwrites, and the three files stay together."""
 
-import os
 import threading
-import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.unit.storage.support import assert_whole, back_up, be_the_child, later, run_once, tree
+from tests.unit.storage.support import assert_whole, back_up, later, run_once, together, tree
 
 from vya_backupdb.domain.ids import RunId
-
-
-def _together(stories: list[Callable[[], object]]) -> None:
-    """Run the stories in processes of their own that start at the same moment; all must end well."""
-    gate_reader, gate_writer = os.pipe()
-    children = []
-    for story in stories:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-
-            def wait_and_tell(story: Callable[[], object] = story) -> None:
-                os.close(gate_writer)
-                os.read(gate_reader, 1)  # returns when the parent closes its end
-                story()
-
-            be_the_child(wait_and_tell)
-        children.append(child)
-    os.close(gate_reader)
-    os.close(gate_writer)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
 
 
 def test_processes_that_publish_in_the_same_second(tmp_path: Path) -> None:
@@ -41,7 +16,7 @@ def test_processes_that_publish_in_the_same_second(tmp_path: Path) -> None:
             run_once(one, "chinook", run=f"{name}-{number}")
             run_once(one, None, run=f"{name}-{number}")
 
-    _together([partial(story, f"run-{number}") for number in range(4)])
+    together([partial(story, f"run-{number}") for number in range(4)])
     backups = assert_whole(tmp_path)
     assert len(backups) == 40
     assert len({stored.id for stored in backups}) == 40
@@ -66,7 +41,7 @@ def test_a_writer_a_deleter_and_a_reader(tmp_path: Path) -> None:
         for _round in range(100):
             assert all(stored.problem is None for stored in one.backups())
 
-    _together([lambda: writer("a"), lambda: writer("b"), deleter, reader])
+    together([lambda: writer("a"), lambda: writer("b"), deleter, reader])
     assert len(assert_whole(tmp_path)) >= 1
 
 
@@ -102,6 +77,6 @@ def test_two_runs_recover_around_each_other(tmp_path: Path) -> None:
                 back_up(one, "chinook", run=f"{name}-{number}")
                 one.recover()
 
-    _together([lambda: story("a"), lambda: story("b"), lambda: story("c")])
+    together([lambda: story("a"), lambda: story("b"), lambda: story("c")])
     tree(tmp_path).claim(None, None)
     assert len(assert_whole(tmp_path)) == 60

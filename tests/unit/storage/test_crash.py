@@ -6,7 +6,6 @@ import random
 import select
 import shutil
 import signal
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,9 +16,9 @@ from tests.unit.storage.support import (
     HOST,
     INSTANCE,
     assert_whole,
-    be_the_child,
     files_of,
     fork,
+    forked,
     killer,
     later,
     metadata,
@@ -201,11 +200,7 @@ def test_killed_at_random_moments(memory: Path) -> None:
     doubtful: set[str] = set()
     for round_ in range(200):
         reader, writer = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-        if child == 0:
-            be_the_child(partial(_work, memory, f"r{round_}", writer, random.Random(round_)))
+        child = forked(partial(_work, memory, f"r{round_}", writer, random.Random(round_)))
         os.close(writer)
         watched = os.pidfd_open(child)
         select.select([watched], [], [], random_.uniform(0, 0.025))

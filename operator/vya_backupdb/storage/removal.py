@@ -1,0 +1,83 @@
+"""Deleting a backup, unless somebody reads it: a restore must not lose its source half way, to whatever retention.
+
+Who reads a backup holds a shared ``flock`` on its data file (`shared`), from the first byte that it checks to the last
+that it uses; who deletes one needs the lock exclusively. The kernel gives it back when the reader dies. Where the
+volume cannot lock, a reader is only as safe as its open file is.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+
+from vya_backupdb.domain.errors import BackupCorrupt, Busy
+from vya_backupdb.storage import catalog, locks, publish
+from vya_backupdb.storage.catalog import StoredBackup
+from vya_backupdb.storage.site import Site
+from vya_backupdb.storage.volume import Directory
+
+
+def shared(directory: Directory, name: str) -> int:
+    """Return a descriptor of the regular file `name` that nobody deletes while it is open; waits for a deletion."""
+    descriptor = directory.open_read(name)
+    try:
+        _lock(directory, descriptor, fcntl.LOCK_SH)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def delete(site: Site, stored: StoredBackup) -> None:
+    """Delete a good backup; one that is gone already is no error. Raise Busy or BackupCorrupt with nothing deleted."""
+    with site.exclusively() as instance:
+        try:
+            directory = site.descend(stored.files.directory)
+        except FileNotFoundError:
+            return
+        with directory:
+            found = catalog.read_backup(site.layout, directory, stored.files, stored.wall_clock)
+            if found is None:
+                return
+            if found.problem is not None or found.metadata != stored.metadata:
+                why = found.problem or "it is not the backup that was listed"
+                raise BackupCorrupt(f"{stored.path} is not deleted: {why}", hint="Look at it, then remove it by hand.")
+            with _unread(directory, stored):
+                publish.remove(directory, stored.files)
+        _remove_empty(instance, stored.files.directory.relative_to(site.layout.instance))
+
+
+@contextmanager
+def _unread(directory: Directory, stored: StoredBackup) -> Iterator[None]:
+    """Keep readers out during the block. Raise Busy if there is one."""
+    # for writing, because NFS gives no exclusive lock on a file that is open for reading only
+    descriptor = directory.open_read(stored.files.data.name, and_write=True)
+    try:
+        try:
+            _lock(directory, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(
+                f"{stored.path} is not deleted: it is being read", hint="Wait for the restore that uses it."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(directory: Directory, descriptor: int, operation: int) -> None:
+    try:
+        fcntl.flock(descriptor, operation)
+    except OSError as error:
+        if error.errno not in locks.CANNOT:
+            raise
+        directory.volume.notice(locks.NO_LOCKS)
+
+
+def _remove_empty(instance: Directory, relative: PurePosixPath) -> None:
+    """Remove `relative` below the instance's directory, and what then is empty above it."""
+    for path in (relative, *relative.parents):
+        if path.name:
+            with instance.descend(path.parent) as parent:
+                if not parent.remove_directory(path.name):
+                    return
