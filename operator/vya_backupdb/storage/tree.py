@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from vya_backupdb.domain import layout, names, structure
 from vya_backupdb.domain.config import StorageConfig
@@ -32,8 +31,6 @@ from vya_backupdb.storage.site import Site
 from vya_backupdb.storage.volume import Directory, Step, Volume, no_step
 
 __all__ = ["InstanceTree", "PendingBackup", "StoredBackup", "Tree"]
-
-_TRIES: Final = 5
 
 
 class Tree:
@@ -179,17 +176,14 @@ class InstanceTree:
         )
 
     def _begin(self, attempt: Attempt) -> PendingBackup:
-        """Make the directory and the partial in it; a deletion may remove the empty directory in between."""
-        for _try in range(_TRIES):
+        """Make the directory and the partial in it, under the tree's lock: a deletion removes empty directories."""
+        with self._site.exclusively():
             directory = self._site.descend(attempt.files(1).directory, create=True)
             try:
                 return PendingBackup(directory, attempt)
-            except FileNotFoundError:
-                directory.close()
             except BaseException:
                 directory.close()
                 raise
-        return PendingBackup(self._site.descend(attempt.files(1).directory, create=True), attempt)
 
     def backups(self, database: str | None = None) -> list[StoredBackup]:
         """Return the backups of `database` (None: of all), oldest first, corrupt ones included. Not the users files."""

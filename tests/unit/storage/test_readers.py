@@ -79,7 +79,7 @@ def test_a_reader_and_a_deleter_never_meet(memory: Path) -> None:
 
     def reader() -> None:
         one = tree(memory)
-        for _round in range(60):
+        for _round in range(30):
             for stored in one.backups():
                 with ExitStack() as held:
                     try:
@@ -90,7 +90,7 @@ def test_a_reader_and_a_deleter_never_meet(memory: Path) -> None:
 
     def deleter(name: str) -> None:
         one = tree(memory)
-        for number in range(40):
+        for number in range(20):
             run_once(one, "chinook", later(number % 3), run=f"{name}-{number}")
             for stored in one.backups():
                 try:
