@@ -18,6 +18,8 @@ from vya_backupdb.domain.errors import (
     PrivilegeMissing,
     WrongServer,
 )
+from vya_backupdb.dumper import process
+from vya_backupdb.dumper.stop import Stop
 
 ALL = ("postgres:17", "mariadb:10.11", "mariadb:11.8", "mysql:9.7")
 HOSTILE = "p'a\"s\\s%w#o:r;d`$HOME {x} \u00fc\u20ac  "
@@ -177,9 +179,12 @@ def test_a_cold_authentication_cache_over_plain_tcp(servers: Callable[[str], Ser
             server.sql("FLUSH PRIVILEGES")
             one = rig(server, shipped_clients(), user="cold", password="pw", ssl_mode="disable")
             if step == "driver":
-                one.engine.connect_check()
-            else:
                 one.load(b"SELECT 1;\n", DATABASE)
+            else:
+                with rig(server, shipped_clients()).engine.snapshot(DATABASE) as snapshot:
+                    plan = one.engine.dump(DATABASE, snapshot)
+                    server.sql("FLUSH PRIVILEGES")
+                    assert process.run(plan.command, stop=Stop()).ok
 
 
 DATABASE = "secretive"

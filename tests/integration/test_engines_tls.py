@@ -13,7 +13,6 @@ from tests.servers import Server
 
 from vya_backupdb.domain.errors import (
     AuthenticationFailed,
-    BackupDBError,
     ConfigurationError,
     TLSFailed,
 )
@@ -28,6 +27,7 @@ def ca() -> Authority:
     return authority()
 
 
+DATABASE = "guarded"
 ENCRYPT = b"""
 install -m 0600 /tls/server.key "$PGDATA/server.key"
 printf "ssl = on\\nssl_cert_file = '/tls/server.pem'\\n" >> "$PGDATA/postgresql.conf"
@@ -45,6 +45,7 @@ def encrypted(request: pytest.FixtureRequest, ca: Authority, servers: Any) -> It
         files["/docker-entrypoint-initdb.d/tls.sh"] = ENCRYPT
         arguments = ()
     with servers.own(request.param, files=files, arguments=arguments) as server:
+        server.sql(f"CREATE DATABASE {DATABASE}")
         yield server
 
 
@@ -59,10 +60,16 @@ def pem(tmp_path: Path, ca: Authority) -> dict[str, str]:
 
 
 def both(one: Rig) -> None:
-    """Connect by the driver and by a client program."""
+    """Connect by the driver, for a look and for a load, and by a client program."""
     one.engine.connect_check()
-    database = "postgres" if one.server.product == "postgres" else "mysql"
-    one.load(b"SELECT 1;\n", database)
+    one.load(b"SELECT 1;\n", DATABASE)
+    one.dump(DATABASE)
+
+
+def dump_command(one: Rig) -> Command:
+    """Return how the client is started."""
+    with one.engine.snapshot(DATABASE) as snapshot:
+        return one.engine.dump(DATABASE, snapshot).command
 
 
 def test_each_mode_is_kept_by_driver_and_client(encrypted: Server, pem: dict[str, str]) -> None:
@@ -77,24 +84,30 @@ def test_each_mode_is_kept_by_driver_and_client(encrypted: Server, pem: dict[str
     check(encrypted, host="localhost", ssl_mode="verify-ca", ssl_ca_cert=pem["right"])
 
 
+def test_a_load_verifies(encrypted: Server, pem: dict[str, str]) -> None:
+    """Whatever an earlier session did: rows must not go to a stranger."""
+    one = rig(encrypted, shipped_clients(), ssl_mode="verify-full", ssl_ca_cert=pem["right"])
+    one.load(b"SELECT 1;\n", DATABASE)
+    Path(pem["right"]).write_bytes(Path(pem["wrong"]).read_bytes())
+    with pytest.raises(TLSFailed), one.engine.loader(DATABASE):
+        pass
+
+
 def test_the_client_itself_verifies(encrypted: Server, pem: dict[str, str]) -> None:
-    """Whatever the driver did: a dump must not go to a stranger."""
-    database = "postgres" if encrypted.product == "postgres" else "mysql"
-    clients = shipped_clients()
-    good = rig(encrypted, clients, ssl_mode="verify-full", ssl_ca_cert=pem["right"])
-    good.engine.connect_check()
+    """Whatever the driver did: a dump must not come from a stranger."""
+    one = rig(encrypted, shipped_clients(), ssl_mode="verify-full", ssl_ca_cert=pem["right"])
+    command = dump_command(one)
     # from here on the authority is another one, and only the client reads it again
     Path(pem["right"]).write_bytes(Path(pem["wrong"]).read_bytes())
-    with pytest.raises(BackupDBError, match=r"(?i)ssl|tls|certificate"):
-        good.load(b"SELECT 1;\n", database)
+    ended = process.run(command, stop=Stop())
+    assert not ended.ok
+    assert re.search(r"(?i)ssl|tls|certificate", ended.stderr), ended.stderr
 
 
 def test_the_client_itself_verifies_the_name(encrypted: Server, pem: dict[str, str]) -> None:
     """The certificate is for 127.0.0.1: asked by another name, the client must refuse it."""
-    database = "postgres" if encrypted.product == "postgres" else "mysql"
     one = rig(encrypted, shipped_clients(), ssl_mode="verify-full", ssl_ca_cert=pem["right"])
-    command = one.engine.load(database).command
-    ended = process.run(renamed(command), stop=Stop(), feed=[b"SELECT 1;\n"])
+    ended = process.run(renamed(dump_command(one)), stop=Stop())
     assert not ended.ok
     assert re.search(r"(?i)ssl|tls|certificate", ended.stderr), ended.stderr
 
@@ -115,7 +128,7 @@ def test_verify_ca_is_refused_where_the_client_lacks_it(encrypted: Server, pem: 
     one = rig(encrypted, shipped_clients(), host="localhost", ssl_mode="verify-ca", ssl_ca_cert=pem["right"])
     if encrypted.product == "mariadb":
         with pytest.raises(ConfigurationError, match="verify-ca"):
-            one.engine.load("mysql")
+            dump_command(one)
     else:
         both(one)
 

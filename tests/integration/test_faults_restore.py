@@ -4,7 +4,7 @@ import gzip
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -157,22 +157,37 @@ def test_a_load_that_fails_leaves_nothing_and_may_be_tried_again(
         connection.execute("DROP ROLE owner_of_items")
 
 
-@pytest.fixture
-def slow_load(workspace: Workspace, embedded: EmbeddedServer) -> tuple[Path, Path]:
-    """Events of a loading client that pauses before it begins: it has begun; it may go on."""
-    reached, go_on = workspace.root / "reached", workspace.root / "go-on"
-    for path in (reached, go_on):
-        os.mkfifo(path)
-    real = str(embedded.programs / "psql")
-    text = f"""
-import os, sys
-if "--version" not in sys.argv:
-    os.close(os.open({str(reached)!r}, os.O_WRONLY))
-    open({str(go_on)!r}).read()
-os.execv({real!r}, [{real!r}, *sys.argv[1:]])
+#: Waits while there is a role of that name: on the target, because the source makes the view before the role.
+WAITING = """
+CREATE FUNCTION waiting() RETURNS int LANGUAGE plpgsql AS $$
+  BEGIN
+    WHILE EXISTS (SELECT FROM pg_roles WHERE rolname = 'waiting') LOOP PERFORM pg_sleep(0.02); END LOOP;
+    RETURN 1;
+  END $$;
+CREATE MATERIALIZED VIEW waited AS SELECT waiting();
 """
-    workspace.clients("slow", psql=text)
-    return reached, go_on
+REACHED = """DO $$ BEGIN
+  WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname ~ '^vya_' AND query ~ '^REFRESH') LOOP
+    PERFORM pg_sleep(0.02), pg_stat_clear_snapshot(); END LOOP; END $$"""
+
+
+@pytest.fixture
+def slow_load(workspace: Workspace, database: str, connect: Connect) -> Iterator[Callable[[], None]]:
+    """A backup whose load stops in its middle and goes on when the role ``waiting`` is dropped; waits until it does."""
+    with connect("shop") as connection:
+        connection.execute(WAITING)
+    assert workspace.run("backup", "--database", "shop").code == 0
+    with connect("postgres") as connection:
+        connection.execute("DROP DATABASE shop WITH (FORCE)")
+        connection.execute("CREATE ROLE waiting")
+
+    def reached() -> None:
+        with connect("postgres") as connection:
+            connection.execute(REACHED)
+
+    yield reached
+    with connect("postgres") as connection:
+        connection.execute("DROP ROLE IF EXISTS waiting")
 
 
 def restore(workspace: Workspace, run: str, *more: str) -> Done:
@@ -180,17 +195,17 @@ def restore(workspace: Workspace, run: str, *more: str) -> Done:
 
 
 def test_what_a_killed_restore_left_is_dropped_by_its_own_next_attempt_only(
-    workspace: Workspace, backed_up: str, connect: Connect, slow_load: tuple[Path, Path], embedded: EmbeddedServer
+    workspace: Workspace, connect: Connect, slow_load: Callable[[], None]
 ) -> None:
     before = names(connect)
     process = workspace.start("restore", "--database", "shop", "--run-id", "restore-one")
-    slow_load[0].read_bytes()
+    slow_load()
     process.kill()
     assert finish(process).code == -signal.SIGKILL
-    slow_load[1].write_bytes(b"")
     (scratch,) = names(connect) - before
     assert scratch.startswith("vya_")
-    workspace.environment["VYA_BACKUPDB_CLIENT_PATH"] = str(embedded.programs)
+    with connect("postgres") as connection:
+        connection.execute("DROP ROLE waiting")
 
     assert restore(workspace, "restore-two", "--to-database", "other").code == 0
     assert names(connect) == before | {scratch, "other"}
@@ -203,15 +218,18 @@ def test_what_a_killed_restore_left_is_dropped_by_its_own_next_attempt_only(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_undoes_the_restore(
-    workspace: Workspace, backed_up: str, connect: Connect, slow_load: tuple[Path, Path], number: signal.Signals
+    workspace: Workspace, connect: Connect, slow_load: Callable[[], None], number: signal.Signals
 ) -> None:
     before = names(connect)
     process = workspace.start("restore", "--database", "shop")
-    slow_load[0].read_bytes()
+    slow_load()
     process.send_signal(number)
     done = finish(process)
     assert done.code == ExitCode.INTERRUPTED, done.err
     assert names(connect) == before
+    with connect("postgres") as connection:
+        # the server does not go on with the statement for nobody
+        assert connection.execute("SELECT FROM pg_stat_activity WHERE query ~ '^REFRESH'").fetchall() == []
 
 
 def test_a_claim_is_executed_once(workspace: Workspace, backed_up: str, connect: Connect) -> None:

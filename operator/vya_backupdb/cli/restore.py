@@ -118,6 +118,7 @@ def plan_lines(plan: Plan) -> list[str]:
         f"take {plan.stored.path}, of {taken}, which was read and found whole",
         f"create a database on {info.product} {info.version}, where {plan.target} does not exist",
         f"load {size or 'it'} {where}",
+        *(f"{one.sentence} ({counted(one.count, 'time')})" for one in plan.inspection.transforms),
         "apply what stands in no dump: owner, privileges, settings, comment",
         f"count {counted(tables, 'table')} and {rows}, and compare them with the backup",
     ]

@@ -64,6 +64,14 @@ class StorageReport(Model):
     total_bytes: int | None = Field(default=None, ge=0)
 
 
+class TransformReport(Model):
+    """One way in which a restore loaded something else than stands in the file: how often, and what was done."""
+
+    name: str
+    count: int = Field(ge=0)
+    sentence: str = ""
+
+
 class RestoredReport(Model):
     """What a restore brought back."""
 
@@ -72,6 +80,7 @@ class RestoredReport(Model):
     bytes: int | None = Field(default=None, ge=0)
     tables: int | None = Field(default=None, ge=0)
     rows: int | None = Field(default=None, ge=0)
+    transforms: tuple[TransformReport, ...] = ()
 
 
 class Finding(Model):

@@ -174,11 +174,9 @@ def _row(one: DatabaseInfo) -> DatabaseRow:
 
 
 def _require_clients(session: Session, server: Server) -> None:
-    """Raise ClientMissing unless programs to dump and to load are there for this server."""
+    """Raise ClientMissing unless a program to dump is there for this server; loading needs none."""
     clients = session.tools.clients()
     if server.info.product == "PostgreSQL":
         clients.pg_dump(server.info)
-        clients.psql(server.info)
     else:
         clients.mysql_dump(server.info)
-        clients.mysql(server.info)

@@ -7,14 +7,13 @@ before the first touch, so that a request made again from Git does not run again
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
-from vya_backupdb.domain.errors import BackupDBError
+from vya_backupdb.domain.errors import BackupDBError, RestoreFailed
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.metadata import size_human
-from vya_backupdb.domain.report import DatabaseRow, RestoredReport, RunReport, Totals
-from vya_backupdb.dumper import process
+from vya_backupdb.domain.report import DatabaseRow, RestoredReport, RunReport, Totals, TransformReport
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted, RunEnded, RunStarted, Step, StepStarted
 from vya_backupdb.dumper.journal import Journal
@@ -23,6 +22,7 @@ from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.restore_plan import Plan, Request, compare, plan_restore
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.engines.base import Count
+from vya_backupdb.engines.loading import LoadResult
 from vya_backupdb.storage.ledger import ClaimState, Phase
 
 SCRATCH_PREFIX = "vya_"
@@ -91,6 +91,7 @@ class _Restore:
         self._engine = session.engine
         self._began = time.monotonic()
         self._claim: ClaimState | None = None
+        self._loaded = LoadResult(0, 0, ())
 
     def do(self) -> RunReport:
         """Do it, under the target's lock, and return the final report."""
@@ -143,17 +144,20 @@ class _Restore:
 
     def _load(self, name: str) -> None:
         self._step(Step.LOADING, self._plan.metadata.uncompressed_bytes)
-        load = self._engine.load(name)
-        ended = process.run(load.command, stop=self._session.tools.stop, feed=self._feed(load.prologue))
-        if not ended.ok:
-            raise self._engine.load_failure(name, ended.returncode, ended.stderr)
+        stop = self._session.tools.stop
+        with self._engine.loader(name, self._plan.inspection.options) as loader, stop.killing(loader.cancel):
+            try:
+                for piece in self._feed():
+                    loader.feed(piece)
+                self._loaded = loader.finish()
+            except RestoreFailed:
+                stop.check()  # a session that was cut off is no failure of its own
+                raise
 
-    def _feed(self, prologue: bytes) -> Iterator[bytes]:
+    def _feed(self) -> Iterator[bytes]:
         meter = Meter(self._session.say, name=self._plan.target, kind="database", lock=None)
-        if prologue:
-            yield prologue
-        pieces: Iterable[bytes] = self._session.tree.read(self._plan.stored)
-        for piece in pieces:
+        for piece in self._session.tree.read(self._plan.stored):
+            self._session.tools.stop.check()
             yield piece
             meter.passed(len(piece))
 
@@ -182,7 +186,15 @@ class _Restore:
             finished_at=self._session.tools.clock(),
             totals=Totals(databases=1, succeeded=1, size_bytes=size or 0),
             restored=RestoredReport(
-                backup_id=stored.id, database=self._plan.target, bytes=size, tables=count.tables, rows=count.rows
+                backup_id=stored.id,
+                database=self._plan.target,
+                bytes=size,
+                tables=count.tables,
+                rows=count.rows,
+                transforms=tuple(
+                    TransformReport(name=one.name, count=one.count, sentence=one.sentence)
+                    for one in self._loaded.transforms
+                ),
             ),
             databases=(row,),
         )

@@ -17,6 +17,7 @@ from vya_backupdb.dumper.events import Step, StepStarted
 from vya_backupdb.dumper.pipeline import Meter, Passed
 from vya_backupdb.dumper.session import Server, Session
 from vya_backupdb.engines.base import Count
+from vya_backupdb.engines.loading import Inspection, LoadOptions
 from vya_backupdb.storage import verify
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.faults import map_os_errors
@@ -54,6 +55,7 @@ class Plan:
     server: Server
     target: str
     beside: bool
+    inspection: Inspection
 
     @property
     def settings(self) -> DatabaseSettings:
@@ -69,19 +71,19 @@ def plan_restore(session: Session, request: Request, held: ExitStack, *, leftove
     """
     stored = session.tree.find(request.database, request.backup, before=request.before, now=session.tools.clock())
     held.enter_context(session.tree.reading(stored))
-    metadata = _verified(session, request, stored)
     server = session.ask_server()
+    metadata, inspection = _verified(session, request, stored)
     require_fit(metadata, server)
+    inspection.require_loadable(stored.path)
     if request.target != leftover and session.engine.exists(request.target):
         raise TargetExists(
             f"the target {request.target!r} exists on the server, and this restore touches nothing that exists",
             hint="Restore to another name (--to-database), or drop or rename what is there.",
         )
-    session.engine.load(request.target)  # raises ClientMissing while nothing was touched
-    return Plan(stored, metadata, server, request.target, session.engine.loads_beside)
+    return Plan(stored, metadata, server, request.target, session.engine.loads_beside, inspection)
 
 
-def _verified(session: Session, request: Request, stored: StoredBackup) -> BackupMetadata:
+def _verified(session: Session, request: Request, stored: StoredBackup) -> tuple[BackupMetadata, Inspection]:
     """Read the backup to its end. Raise BackupCorrupt unless size, hash, CRC, marker, tables and rows all agree."""
     metadata = stored.metadata
     if metadata is None:
@@ -90,14 +92,16 @@ def _verified(session: Session, request: Request, stored: StoredBackup) -> Backu
     _check_companion(session, stored)
     meter = Meter(session.say, name=request.target, kind="database", lock=None)
     scanner = session.engine.scanner()
+    inspector = session.engine.inspector(request.target, LoadOptions(source=request.database))
     for piece in session.tree.read(stored):
         session.tools.stop.check()
         scanner.feed(piece)
+        inspector.feed(piece)
         meter.passed(len(piece))
     passed = Passed(scanner.result(), meter.raw_bytes)
     _agree(stored, metadata, passed)
     _require_own_name(request, passed)
-    return metadata
+    return metadata, inspector.result()
 
 
 def _require_own_name(request: Request, passed: Passed) -> None:

@@ -1,4 +1,4 @@
-"""What every engine offers: which command makes or loads a dump, and how to look at the server around it.
+"""What every engine offers: which command makes a dump, what loads one, and how to look at the server around it.
 
 An engine starts no process and writes no file: it says what to run (`Command`), and asks the server over a session of
 its own. Its invariants:
@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
-from vya_backupdb.domain.errors import DumpFailed, RestoreFailed
+from vya_backupdb.domain.errors import DumpFailed
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo, UsersInfo
+from vya_backupdb.engines.loading import Inspector, Loader, LoadOptions
 
 Product = Literal["PostgreSQL", "MariaDB", "MySQL"]
 
@@ -174,15 +175,6 @@ class DumpPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadPlan:
-    """How to load one dump: the command reads SQL on its standard input, `prologue` first, then the dump's bytes."""
-
-    command: Command
-    client: str
-    prologue: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
 class UsersDump:
     """SQL that recreates accounts, roles and grants on an empty server, with what is in it and what is not."""
 
@@ -200,6 +192,7 @@ class Count:
     by_table: tuple[TableInfo, ...] = ()
 
 
+_EVERYTHING: Final = LoadOptions()
 #: Called between two attempts at a lock; raises (Interrupted, DeadlineExceeded) to give up.
 Checkpoint = Callable[[], None]
 
@@ -252,11 +245,11 @@ class Engine(Protocol):
         Raise TargetExists if it exists, RestoreFailed if the server lacks its locale or character set.
         """
 
-    def load(self, database: str) -> LoadPlan:
-        """Return how to load a dump into `database`."""
+    def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> Inspector:
+        """Return what looks at a file that is to be loaded as `target`; asks the server now, and never again."""
 
-    def load_failure(self, database: str, exit_code: int, text: str) -> RestoreFailed:
-        """Return the error for a loading client that ended with `exit_code` and said `text`."""
+    def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> AbstractContextManager[Loader]:
+        """Connect, and load into `database`, which exists. When the block fails, the session is ended."""
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
         """Apply what stands in no dump (owner, ACL, settings, comment, limit) to `database`; return warnings.

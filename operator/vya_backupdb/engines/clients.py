@@ -72,17 +72,9 @@ class Clients:
         """Return the pg_dump of the server's major, else the lowest major above it. Raise ClientMissing."""
         return self._postgresql("pg_dump", server)
 
-    def psql(self, server: ServerInfo) -> Client:
-        """Return the psql of the server's major, else the lowest above it, else the newest. Raise ClientMissing."""
-        return self._postgresql("psql", server)
-
     def mysql_dump(self, server: ServerInfo) -> Client:
         """Return the dump client of the server's own product (MySQL or MariaDB), the newest. Raise ClientMissing."""
         return self._mysql_family(("mariadb-dump", "mysqldump"), server)
-
-    def mysql(self, server: ServerInfo) -> Client:
-        """Return the SQL client of the server's own product, the newest. Raise ClientMissing."""
-        return self._mysql_family(("mariadb", "mysql"), server)
 
     def _postgresql(self, program: str, server: ServerInfo) -> Client:
         major = server.version_tuple[0]
@@ -91,8 +83,6 @@ class Clients:
         if fitting:
             lowest = min(client.version[0] for client in fitting)
             return max((one for one in fitting if one.version[0] == lowest), key=lambda one: one.version)
-        if found and program == "psql":
-            return max(found, key=lambda client: client.version)
         raise _missing(program, server, found, f"postgresql-client-{major}")
 
     def _mysql_family(self, programs: tuple[str, ...], server: ServerInfo) -> Client:

@@ -39,14 +39,16 @@ def where(product: str, host: str, port: int) -> str:
     return f"{product} at {host}" if host.startswith("/") else f"{product} at {host}:{port}"
 
 
-def number(error: SQLAlchemyError) -> int | None:
+def number(error: SQLAlchemyError | pymysql.MySQLError) -> int | None:
     """Return the server's or the driver's error number, or None where there is none."""
-    original = error.orig if isinstance(error, DBAPIError) else None
+    original = error.orig if isinstance(error, DBAPIError) else error
     first = original.args[0] if isinstance(original, pymysql.MySQLError) and original.args else None
     return first if isinstance(first, int) else None
 
 
-def of_connection(error: SQLAlchemyError, server: str, redact: Callable[[str], str]) -> BackupDBError:
+def of_connection(
+    error: SQLAlchemyError | pymysql.MySQLError, server: str, redact: Callable[[str], str]
+) -> BackupDBError:
     """Return our error for a connection that could not be made."""
     message = f"connecting to {server} failed: {text(error, redact)}"
     code = number(error)
@@ -81,7 +83,7 @@ def timed_out(error: SQLAlchemyError) -> bool:
     return number(error) in _UNREACHED and "timed out" in said
 
 
-def text(error: SQLAlchemyError, redact: Callable[[str], str]) -> str:
+def text(error: SQLAlchemyError | pymysql.MySQLError, redact: Callable[[str], str]) -> str:
     """Return the server's own words on one line; SQLAlchemy's would quote statement and parameters."""
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, pymysql.MySQLError) and len(original.args) > 1:
@@ -91,7 +93,7 @@ def text(error: SQLAlchemyError, redact: Callable[[str], str]) -> str:
     return redact(" ".join(words.split()))
 
 
-def _is_tls(error: SQLAlchemyError) -> bool:
-    original = error.orig if isinstance(error, DBAPIError) else None
+def _is_tls(error: SQLAlchemyError | pymysql.MySQLError) -> bool:
+    original = error.orig if isinstance(error, DBAPIError) else error
     inner = getattr(original, "original_exception", None)
     return isinstance(inner, ssl.SSLError) or bool(re.search(r"\bSSL is required\b|insecure transport", str(original)))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import pymysql
 from pymysql.connections import Connection as DriverConnection
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,6 +38,11 @@ class _Driver(DriverConnection):
         """Let later statements take as long as they need."""
         self._read_timeout = None
         return self
+
+    @property
+    def identity(self) -> int:
+        """The server's number of this session."""
+        return int(self.thread_id())  # type: ignore[no-untyped-call]  # the driver's types lack it
 
 
 class Session:
@@ -129,6 +135,20 @@ class Server:
             session = Session(connection, self.redact)
             session.execute(_PINS, "setting up the session")
             yield session
+
+    @contextmanager
+    def driver(self, database: str) -> Iterator[_Driver]:
+        """Connect to `database` without any settings of ours, for a load. Raise a classified error if that fails."""
+        try:
+            driver = self._connect()
+            driver.select_db(database)
+        except pymysql.MySQLError as error:
+            raise my_errors.of_connection(error, self.name, self.redact) from None
+        try:
+            yield driver
+        finally:
+            with contextlib.suppress(pymysql.MySQLError):
+                driver.close()
 
     def _connect(self) -> _Driver:
         config = self._config

@@ -15,9 +15,9 @@ from functools import cached_property
 from typing import Final
 
 from vya_backupdb.domain.config import DatabaseConfig
-from vya_backupdb.domain.errors import ConfigurationError, DumpFailed, RestoreFailed, WrongServer
+from vya_backupdb.domain.errors import ConfigurationError, DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
-from vya_backupdb.engines import locks, my_catalog, my_restore, my_users, stderr, tls
+from vya_backupdb.engines import locks, my_catalog, my_loader, my_restore, my_users, stderr, tls
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -25,7 +25,6 @@ from vya_backupdb.engines.base import (
     Credentials,
     DatabaseInfo,
     DumpPlan,
-    LoadPlan,
     Option,
     Product,
     ServerInfo,
@@ -33,10 +32,15 @@ from vya_backupdb.engines.base import (
     UsersDump,
 )
 from vya_backupdb.engines.clients import Client, Clients
+from vya_backupdb.engines.loader import FileInspector, FileLoader
+from vya_backupdb.engines.loading import LoadOptions
 from vya_backupdb.engines.my_scan import MySQLScanner
 from vya_backupdb.engines.my_session import Server, Session, product_of
+from vya_backupdb.engines.my_statements import MyReader
+from vya_backupdb.engines.my_transforms import MyRules
 from vya_backupdb.engines.pg_scan import MarkerScanner
 
+_EVERYTHING: Final = LoadOptions()
 SYSTEM_DATABASES: Final = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 _DUMP: Final = (
     "--single-transaction",
@@ -53,17 +57,6 @@ _DUMP: Final = (
     "--tz-utc",
     "--comments",
     "--skip-dump-date",
-)
-_LOAD: Final = (
-    # turns off every command of the client but DELIMITER, and takes the bytes as they are
-    "--binary-mode",
-    # else MariaDB's client takes the comments out of bodies, and of a trigger with one it makes a syntax error
-    "--comments",
-    "--batch",
-    "--default-character-set=utf8mb4",
-    "--max-allowed-packet=1G",
-    "--local-infile=0",
-    "--init-command=SET SESSION wait_timeout=86400, net_read_timeout=3600, net_write_timeout=3600",
 )
 
 
@@ -216,18 +209,16 @@ class MySQL:
         """See `base.Engine.create`."""
         return my_restore.create(self._server, self._product, database, settings)
 
-    def load(self, database: str) -> LoadPlan:
-        """See `base.Engine.load`."""
-        client = self._clients.mysql(self._info)
-        # 8.0.43, 8.4.6 and 9.4 know --commands; to others it is a warning, not an error
-        oracle = ("--loose-commands=OFF",) if client.product == "MySQL" else ()
-        # not behind '--': Oracle's client parses its arguments twice, and takes a name such as -x for an option again
-        return LoadPlan(Command((*self._head(client), *_LOAD, *oracle, f"--database={database}")), client.words)
+    def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
+        """See `base.Engine.inspector`."""
+        return FileInspector(MyReader(my_loader.packet_limit(self._server)), MyRules(options))
 
-    def load_failure(self, database: str, exit_code: int, text: str) -> RestoreFailed:
-        """See `base.Engine.load_failure`."""
-        program = "mariadb" if self._product == "MariaDB" else "mysql"
-        return stderr.load_failure(program, database, exit_code, text, self._redact)
+    @contextmanager
+    def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> Iterator[FileLoader]:
+        """See `base.Engine.loader`."""
+        reader = MyReader(my_loader.packet_limit(self._server))
+        with my_loader.target(self._server, self._product, database) as target:
+            yield FileLoader(reader, MyRules(options), target, database=database, redact=self._redact)
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
         """See `base.Engine.finish`: character set, collation and comment were given by `create`."""

@@ -149,6 +149,18 @@ class Server:
         with closing(connection):
             yield self._prepare(connection)
 
+    @contextmanager
+    def driver(self, database: str) -> Iterator["psycopg.Connection[Any]"]:
+        """Connect to `database` without any settings of ours, for a load. Raise a classified error if that fails."""
+        try:
+            connection = self._connect(database)
+        except psycopg.Error as error:
+            raise pg_errors.of_connection(error, self.name, self.redact) from None
+        try:
+            yield connection
+        finally:
+            connection.close()
+
     def _connect(self, database: str) -> psycopg.Connection[Any]:
         # the password by its own argument: not part of a string that an error message could quote
         return psycopg.connect(

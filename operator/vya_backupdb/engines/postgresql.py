@@ -1,4 +1,4 @@
-"""PostgreSQL 13 and later, by ``pg_dump`` and ``psql`` of the server's major.
+"""PostgreSQL 13 and later, by ``pg_dump`` of the server's major.
 
 Locks are advisory locks in the maintenance database, under a hash of the database's name. A restore loads beside and
 renames. Not in one transaction: a database of 10,000 tables would need more locks than a server has, and a failure
@@ -16,9 +16,9 @@ from typing import Any, Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from vya_backupdb.domain.config import DatabaseConfig
-from vya_backupdb.domain.errors import DumpFailed, RestoreFailed, WrongServer
+from vya_backupdb.domain.errors import DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
-from vya_backupdb.engines import locks, pg_catalog, pg_errors, pg_restore, pg_users, stderr
+from vya_backupdb.engines import locks, pg_catalog, pg_errors, pg_loader, pg_restore, pg_users, stderr
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -26,15 +26,19 @@ from vya_backupdb.engines.base import (
     Credentials,
     DatabaseInfo,
     DumpPlan,
-    LoadPlan,
     ServerInfo,
     Snapshot,
     UsersDump,
 )
 from vya_backupdb.engines.clients import Clients
+from vya_backupdb.engines.loader import FileInspector, FileLoader
+from vya_backupdb.engines.loading import LoadOptions
 from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
 from vya_backupdb.engines.pg_session import Server, Session, known_timeouts, version_words
+from vya_backupdb.engines.pg_statements import PgReader
+from vya_backupdb.engines.pg_transforms import PgRules
 
+_EVERYTHING: Final = LoadOptions()
 SCRATCH: Final = re.compile(r"vya_[0-9a-f]{12}")
 _TABLE_LOCK_WAIT: Final = "60s"
 _UNKNOWN_BELOW_17: Final = b"SET transaction_timeout = 0;\n"
@@ -230,27 +234,15 @@ class PostgreSQL:
         """See `base.Engine.create`."""
         return pg_restore.create(self._server, database, settings)
 
-    def load(self, database: str) -> LoadPlan:
-        """See `base.Engine.load`."""
-        client = self._clients.psql(self._info)
-        argv = (
-            client.path,
-            "--no-psqlrc",
-            "--quiet",
-            "--set=ON_ERROR_STOP=1",
-            "--no-password",
-            "--output=/dev/null",
-            # named as a file, so that errors carry the line
-            "--file=-",
-            f"--dbname={self._server.conninfo(database)}",
-        )
-        # nobody uses the scratch database yet: a crash that loses the last commits loses nothing that was promised
-        session = {**self._timeouts, "synchronous_commit": "off"}
-        return LoadPlan(Command(argv, self._server.environ(session)), client.words)
+    def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
+        """See `base.Engine.inspector`."""
+        return FileInspector(PgReader(), PgRules(options))
 
-    def load_failure(self, database: str, exit_code: int, text: str) -> RestoreFailed:
-        """See `base.Engine.load_failure`."""
-        return stderr.load_failure("psql", database, exit_code, text, self._redact)
+    @contextmanager
+    def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> Iterator[FileLoader]:
+        """See `base.Engine.loader`."""
+        with pg_loader.target(self._server, database) as target:
+            yield FileLoader(PgReader(), PgRules(options), target, database=database, redact=self._redact)
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
         """See `base.Engine.finish`."""

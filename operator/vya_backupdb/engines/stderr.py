@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from vya_backupdb.domain.errors import DumpFailed, RestoreFailed
+from vya_backupdb.domain.errors import DumpFailed
 
 #: The operating system's collations changed: indexes may need a rebuild, the dump does not. A server's three lines.
 _POSTGRESQL: Final = (
@@ -25,6 +25,7 @@ _MYSQL: Final = (
 HARMLESS: Final = {"postgresql": _POSTGRESQL, "mysql": _MYSQL}
 
 _HINT_KILLED: Final = "Run it again; if memory ran out, raise the limit of the pod or the machine."
+_HINT_UNKNOWN: Final = "See the log of the database server."
 _QUOTED_LINES: Final = 5
 _HINTS: Final = (
     (
@@ -60,18 +61,16 @@ def dump_failure(client: str, database: str, exit_code: int, text: str, redact: 
     return DumpFailed(message, hint=hint)
 
 
-def load_failure(client: str, database: str, exit_code: int, text: str, redact: Callable[[str], str]) -> RestoreFailed:
-    """Return the error for a loading client's end, with the first lines that it said."""
-    message, hint = _failure(f"loading into {database!r}: {client}", exit_code, text, redact)
-    return RestoreFailed(message, hint=hint)
-
-
 def _failure(doing: str, exit_code: int, text: str, redact: Callable[[str], str]) -> tuple[str, str]:
     ended = f"ended with exit code {exit_code}" if exit_code >= 0 else f"was killed by signal {-exit_code}"
     lines = [line.strip() for line in redact(text).splitlines() if line.strip()]
     # MariaDB's client quotes the whole statement before it says what is wrong with it
     faults = [line for line in lines if re.search(r"\b(?:error|fatal|panic)\b", line, re.IGNORECASE)]
     said = f": {'; '.join((faults or lines)[:_QUOTED_LINES])}" if lines else " and said nothing"
-    unknown = _HINT_KILLED if exit_code < 0 else "See the log of the database server."
-    hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text)), unknown)
+    hint = hint_for(text, _HINT_KILLED if exit_code < 0 else _HINT_UNKNOWN)
     return f"{doing} {ended}{said}", hint
+
+
+def hint_for(text: str, unknown: str = _HINT_UNKNOWN) -> str:
+    """Return the remedy for what a client or a server said, and `unknown` for what we have no remedy for."""
+    return next((hint for pattern, hint in _HINTS if re.search(pattern, text)), unknown)

@@ -76,14 +76,6 @@ def test_pg_dump_of_the_servers_major_else_the_lowest_above(machine: Machine) ->
     assert "postgresql-client-19" in caught.value.hint
 
 
-def test_psql_falls_back_to_the_newest(machine: Machine) -> None:
-    clients = machine({"pg/15/bin/psql": PG15, "pg/17/bin/psql": PG17})
-    assert clients.psql(server("PostgreSQL", 15, 3)).version == (15, 18)
-    assert clients.psql(server("PostgreSQL", 19, 1)).version == (17, 12)
-    with pytest.raises(ClientMissing):
-        Clients(lambda _: "", search_path="", known=()).psql(server("PostgreSQL", 15, 3))
-
-
 def test_each_product_has_its_own_client_whatever_its_name(machine: Machine) -> None:
     clients = machine({"usr/mysqldump": MARIADB_10, "usr/mariadb-dump": MARIADB_10, "mysql/mysqldump": MYSQL_9})
     assert clients.mysql_dump(server("MySQL", 26, 7)).path.endswith("mysql/mysqldump")

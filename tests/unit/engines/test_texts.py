@@ -113,7 +113,7 @@ def test_a_failed_client_is_quoted_and_the_remedy_named() -> None:
     assert "permission denied for table t [redacted]" in error.message
     assert "'shop'" in error.message
     assert "Grant" in error.hint
-    killed = stderr.load_failure("psql", "shop", -9, "", Redactor())
+    killed = stderr.dump_failure("pg_dump", "shop", -9, "", Redactor())
     assert "killed by signal 9" in killed.message
 
 

@@ -1,0 +1,81 @@
+"""Loading into MySQL or MariaDB over PyMySQL: each statement alone, as bytes, with multi-statements off."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import pymysql
+
+from vya_backupdb.domain.errors import BackupDBError
+from vya_backupdb.engines import my_errors
+from vya_backupdb.engines.base import Product
+from vya_backupdb.engines.loader import StatementFailed, hang_up
+from vya_backupdb.engines.my_session import Server
+
+#: The reader of statements begins without these; what the server has otherwise, a script may rely on.
+_READER_LACKS: Final = frozenset({"ANSI", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES"})
+_SETTINGS: Final = "SET SESSION wait_timeout = 86400, net_read_timeout = 3600, net_write_timeout = 3600"
+
+
+class MyTarget:
+    """`loader.Target` over one connection."""
+
+    def __init__(self, driver: Any, server: Server) -> None:
+        self._driver, self._server = driver, server
+        # results are dropped: nothing in them is to be decoded
+        driver.use_unicode, driver.decoders = False, {}
+
+    def execute(self, text: bytes) -> None:
+        """See `loader.Target.execute`."""
+        try:
+            # a view, so that a long statement is not copied for each 16 MiB of it
+            self._driver.query(memoryview(text))
+            while self._driver.next_result():
+                pass
+        except pymysql.MySQLError as error:
+            raise StatementFailed(my_errors.text(error, self._server.redact)) from error
+
+    def copy(self, text: bytes) -> None:
+        """Refuse: these servers have no COPY, and the reader gives none."""
+        raise StatementFailed("rows cannot be copied into this server")
+
+    def rows(self, data: bytes) -> None:
+        """See `copy`."""
+        self.copy(data)
+
+    def copied(self) -> int:
+        """See `copy`."""
+        return 0
+
+    def cancel(self) -> None:
+        """See `loader.Target.cancel`."""
+        with suppress(OSError, AttributeError):
+            hang_up(self._driver._sock.fileno())
+
+
+@contextmanager
+def target(server: Server, product: Product, database: str) -> Iterator[MyTarget]:
+    """Connect to `database` for a load. When the block fails, its session is ended on the server, too."""
+    with server.driver(database) as driver:
+        identity = driver.identity
+        made = MyTarget(driver, server)
+        try:
+            made.execute((_SETTINGS + ", max_statement_time = 0" * (product == "MariaDB")).encode())
+            made.execute(f"SET SESSION sql_mode = '{_mode(server)}'".encode())
+            yield made
+        except BaseException:
+            with suppress(BackupDBError), server.session() as session:
+                session.execute(f"KILL {identity}", "ending the load")
+            raise
+
+
+def packet_limit(server: Server) -> int:
+    """Return the most bytes that this server takes in one statement."""
+    with server.session() as session:
+        return int(session.value("SELECT @@GLOBAL.max_allowed_packet", "asking for max_allowed_packet")) - 1
+
+
+def _mode(server: Server) -> str:
+    with server.session() as session:
+        words = str(session.value("SELECT @@GLOBAL.sql_mode", "asking for the SQL mode")).split(",")
+    return ",".join(word for word in words if word not in _READER_LACKS)

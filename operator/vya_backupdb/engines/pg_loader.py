@@ -1,0 +1,128 @@
+"""Loading into PostgreSQL over libpq itself: each statement alone, as bytes, rows as COPY data.
+
+By the extended protocol, in which the server takes exactly one statement: whatever a file holds, what was judged as
+one statement cannot be executed as two. Bytes are neither decoded nor encoded: a dump says its encoding itself.
+"""
+
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import psycopg
+from psycopg import pq
+
+from vya_backupdb.domain.errors import BackupDBError
+from vya_backupdb.engines.loader import StatementFailed, hang_up
+from vya_backupdb.engines.pg_session import Server, known_timeouts
+
+_DONE: Final = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY}
+
+
+class PgTarget:
+    """`loader.Target` over one connection.
+
+    libpq is never let to wait: a signal's handler would not run as long as it does.
+    """
+
+    def __init__(self, connection: "psycopg.Connection[object]", server: Server) -> None:
+        self._pg = connection.pgconn
+        self._redact = server.redact
+        self._poll = select.poll()
+
+    def execute(self, text: bytes) -> None:
+        """See `loader.Target.execute`."""
+        result = self._answer(lambda: self._pg.send_query_params(text, None))
+        if result is None or result.status not in _DONE:
+            raise self._failed(result)
+
+    def copy(self, text: bytes) -> None:
+        """See `loader.Target.copy`."""
+        result = self._answer(lambda: self._pg.send_query_params(text, None))
+        if result is None or result.status != pq.ExecStatus.COPY_IN:
+            raise self._failed(result)
+
+    def rows(self, data: bytes) -> None:
+        """See `loader.Target.rows`."""
+        try:
+            self._pg.put_copy_data(data)
+            self._flush()
+        except psycopg.Error as error:
+            raise self._broken(error) from error
+
+    def copied(self) -> int:
+        """See `loader.Target.copied`."""
+        result = self._answer(self._pg.put_copy_end)
+        if result is None or result.status not in _DONE:
+            raise self._failed(result)
+        return result.command_tuples or 0
+
+    def cancel(self) -> None:
+        """See `loader.Target.cancel`."""
+        with suppress(psycopg.Error):
+            hang_up(self._pg.socket)
+
+    def _answer(self, ask: Callable[[], object]) -> pq.abc.PGresult | None:
+        """Return the server's answer to what `ask` sends; what follows it is read, too, unless rows are wanted."""
+        try:
+            ask()
+            self._flush()
+            result = self._result()
+            while result is not None and result.status not in _COPYING and self._result() is not None:
+                pass
+        except psycopg.Error as error:
+            raise self._broken(error) from error
+        return result
+
+    def _result(self) -> pq.abc.PGresult | None:
+        while self._pg.is_busy():
+            self._wait(select.POLLIN)
+            self._pg.consume_input()
+        return self._pg.get_result()
+
+    def _flush(self) -> None:
+        """Send what is queued; the server may want to be read meanwhile."""
+        while self._pg.flush():
+            if self._wait(select.POLLIN | select.POLLOUT) & ~select.POLLOUT:
+                self._pg.consume_input()
+
+    def _wait(self, events: int) -> int:
+        self._poll.register(self._pg.socket, events)
+        ((_descriptor, ready),) = self._poll.poll()
+        return ready
+
+    def _failed(self, result: pq.abc.PGresult | None) -> StatementFailed:
+        """Return what the server said: its message, the detail, and where in a COPY it was."""
+        said = [] if result is None else [result.error_field(field) for field in _FIELDS]
+        words = [one.decode("utf-8", "backslashreplace") for one in said if one]
+        text = "; ".join(words) or self._pg.error_message.decode("utf-8", "backslashreplace") or "no answer"
+        return StatementFailed(self._redact(" ".join(text.split())))
+
+    def _broken(self, error: psycopg.Error) -> StatementFailed:
+        return StatementFailed(self._redact(" ".join(str(error).split())))
+
+
+_COPYING: Final = {pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH}
+_FIELDS: Final = (pq.DiagnosticField.MESSAGE_PRIMARY, pq.DiagnosticField.MESSAGE_DETAIL, pq.DiagnosticField.CONTEXT)
+
+
+@contextmanager
+def target(server: Server, database: str) -> Iterator[PgTarget]:
+    """Connect to `database` for a load. When the block fails, its session is ended on the server, too.
+
+    Time-outs are off. Commits are not waited for: nobody uses the database yet, and a crash that loses the last ones
+    loses nothing that was promised.
+    """
+    with server.driver(database) as connection:
+        settings = {**known_timeouts(connection.info.server_version), "synchronous_commit": "off"}
+        made = PgTarget(connection, server)
+        for name, value in settings.items():
+            made.execute(f"SET {name} = '{value}'".encode())
+        backend = connection.info.backend_pid
+        try:
+            yield made
+        except BaseException:
+            connection.close()
+            with suppress(BackupDBError), server.session() as session:
+                session.rows("SELECT pg_catalog.pg_terminate_backend(:pid)", "ending the load", pid=backend)
+            raise
