@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from vya_backupdb import __version__
-from vya_backupdb.cli import backup, check, credentials, listing, restore, retention
+from vya_backupdb.cli import audit, backup, check, credentials, listing, restore, retention
 from vya_backupdb.cli.invocation import Invocation
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -35,6 +35,7 @@ app = typer.Typer(
 for module in (backup, restore, listing, check):
     module.register(app)
 app.add_typer(retention.app, name="retention")
+app.add_typer(audit.app, name="audit")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(credentials.keys, name="keys")
 

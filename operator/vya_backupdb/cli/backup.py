@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from vya_backupdb.cli import listeners, options, output, settings
+from vya_backupdb.cli.auditing import auditing
 from vya_backupdb.cli.invocation import Format, Invocation, chosen, on_terminal
 from vya_backupdb.cli.working import working
 from vya_backupdb.domain.config import AppConfig, DatabaseConfig
@@ -76,8 +77,9 @@ def _run_all(
     reports = []
     for database in found:
         try:
-            session = open_session(app, database, tools)
-            reports.append(run_backup(session, order, invocation.delivery()))
+            with auditing(invocation, app, database.id, "backup") as audited:
+                session = open_session(app, database, tools)
+                reports.append(run_backup(session, order, audited.delivery))
         except BackupDBError as error:
             if len(found) == 1 or tools.stop.reason is not None:
                 raise
@@ -129,6 +131,8 @@ def show_report(database: DatabaseConfig, report: RunReport) -> None:
     for row in report.databases:
         table.add_row(*_cells(row))
     console.print(table)
+    for one in report.findings:
+        console.print(output.finding(one))
     good = report.exit_code == ExitCode.OK
     mark = "[green]✔[/green]" if good else "[bold red]✘[/bold red]"
     took = (report.finished_at - report.started_at).total_seconds() if report.finished_at else None

@@ -8,15 +8,17 @@ from typing import Annotated
 import typer
 
 from vya_backupdb.cli import options, output, settings
+from vya_backupdb.cli.auditing import auditing
 from vya_backupdb.cli.invocation import Format, Invocation, on_terminal, the_one
 from vya_backupdb.cli.working import working
+from vya_backupdb.domain.config import AppConfig, DatabaseConfig
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import RunReport, to_dict
 from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.restore import run_restore
 from vya_backupdb.dumper.restore_plan import Claim, Plan, Request, plan_restore
-from vya_backupdb.dumper.session import open_session
+from vya_backupdb.dumper.session import Tools, open_session
 from vya_backupdb.storage.selection import LATEST
 
 Source = Annotated[str, typer.Option("--database", "-d", metavar="NAME", help="The database in the backup.")]
@@ -72,14 +74,19 @@ def restore(
         claim=_claim(claim, claim_uid),
     )
     with working(invocation, app, wanted) as tools, ExitStack() as held:
-        session = open_session(app, the_one(app, instance), tools)
-        plan = plan_restore(session, request, held) if only_plan else None
-        report = None if plan else run_restore(session, request, invocation.delivery())
+        one = the_one(app, instance)
+        plan = plan_restore(open_session(app, one, tools), request, held) if only_plan else None
+        report = None if plan else _run(invocation, app, one, request, tools)
     if plan is not None:
         show_plan(plan, wanted)
     if report is not None:
         _show(report, wanted)
     return ExitCode.OK
+
+
+def _run(invocation: Invocation, app: AppConfig, database: DatabaseConfig, request: Request, tools: Tools) -> RunReport:
+    with auditing(invocation, app, database.id, "restore") as audited:
+        return run_restore(open_session(app, database, tools), request, audited.delivery)
 
 
 def _before(before: str | None, backup: str) -> datetime | None:
@@ -132,3 +139,5 @@ def _show(report: RunReport, wanted: Format | None) -> None:
         seconds = sum(row.duration_seconds or 0 for row in report.databases)
         took = f" in {output.duration(seconds)}" if seconds else ""
         output.console().print("[green]✔[/green]", f"{output.plain(report.message)}{took}")
+        for one in report.findings:
+            output.console().print(output.finding(one))

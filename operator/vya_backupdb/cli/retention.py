@@ -6,12 +6,14 @@ import typer
 from rich.text import Text
 
 from vya_backupdb.cli import options, output, settings
+from vya_backupdb.cli.auditing import auditing
 from vya_backupdb.cli.invocation import Format, Invocation, chosen, the_one
 from vya_backupdb.cli.working import working
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import RunReport, to_dict
 from vya_backupdb.domain.retention import Action, Decision
+from vya_backupdb.dumper.auditing import deletions
 from vya_backupdb.dumper.prune import Pruning, apply_retention, plan_retention
 from vya_backupdb.dumper.session import open_session
 
@@ -64,13 +66,18 @@ def apply(
 
     def show(pruning: Pruning) -> None:
         planned.append(_document(database, pruning))
+        if audited.recorder is not None and loaded.retention.cleanup_enabled:
+            audited.recorder.will_delete(deletions(pruning.plan))
         if not as_json:
             show_plan(database, pruning)
         elif pruning.refusal is not None:
             output.print_json(planned[0])  # the error that follows has no document of its own
 
-    with working(invocation, loaded, Format.JSON) as tools:
-        report = apply_retention(open_session(loaded, database, tools), run, invocation.delivery(), show)
+    with (
+        working(invocation, loaded, Format.JSON) as tools,
+        auditing(invocation, loaded, database.id, "retention") as audited,
+    ):
+        report = apply_retention(open_session(loaded, database, tools), run, audited.delivery, show)
     if as_json:
         output.print_json({**planned[0], "report": to_dict(report)})
     else:
@@ -125,3 +132,5 @@ def show_plan(database: DatabaseConfig, pruning: Pruning) -> None:
 
 def _show_end(report: RunReport) -> None:
     output.console().print(Text.assemble(("✔", "green"), f" {report.message}"))
+    for one in report.findings:
+        output.console().print(output.finding(one))

@@ -40,6 +40,7 @@ class Overrides(BaseSettings):
     storage: dict[str, Any] | None = None
     retention: dict[str, Any] | None = None
     logging: dict[str, Any] | None = None
+    audit: dict[str, Any] | None = None
     credentials: dict[str, Any] | None = None
     run: dict[str, Any] | None = None
 

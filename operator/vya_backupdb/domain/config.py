@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vya_backupdb.domain.errors import ConfigurationError
+from vya_backupdb.domain.faults import explain
 from vya_backupdb.domain.schedule import parse_time_zone
 from vya_backupdb.domain.structure import parse_structure
 
@@ -237,6 +238,35 @@ class LoggingConfig(Model):
         return self
 
 
+def _sqlalchemy_url(value: str) -> str:
+    if not re.match(r"[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://", value):
+        raise ValueError(
+            "is no database URL; write it like sqlite:////var/lib/vya-backupdb/audit.db "
+            "or postgresql+psycopg://user@host/database"
+        )
+    return value
+
+
+class AuditConfig(Model):
+    """Who did what, when, with which result, as rows of a database. The URL may hold a password: never shown.
+
+    Where no URL is given it is a SQLite file beside the log, or in the state directory of service or user.
+    """
+
+    enabled: bool = True
+    database_url: Annotated[str, AfterValidator(_sqlalchemy_url)] | None = Field(default=None, repr=False)
+    database_url_file: AbsolutePath | None = None
+    required: bool = Field(default=False, description="refuse to begin what could not be recorded")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.database_url and self.database_url_file:
+            raise ValueError("database_url and database_url_file exclude each other; remove one")
+        if self.required and not self.enabled:
+            raise ValueError("required is true, but enabled is false; choose one")
+        return self
+
+
 class RunConfig(Model):
     """How one run behaves; the operator fills it from the Job's spec."""
 
@@ -259,6 +289,7 @@ class AppConfig(Model):
     storage: StorageConfig = StorageConfig()
     retention: RetentionConfig = RetentionConfig()
     logging: LoggingConfig = LoggingConfig()
+    audit: AuditConfig | None = Field(default=None, description="default: on; off for what the operator runs")
     credentials: CredentialsConfig = CredentialsConfig()
     run: RunConfig = RunConfig()
 
@@ -289,26 +320,6 @@ class AppConfig(Model):
     def credentials_of(self, database: DatabaseConfig) -> CredentialsConfig:
         """Return the credentials' place for `database`: its own, else the file's."""
         return database.credentials or self.credentials
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".") or "the file"
-
-
-def explain(error: ValidationError) -> str:
-    """Return one line a fault: the field's path and what is wrong; never the value, which may be a secret."""
-    lines = []
-    for fault in error.errors(include_url=False, include_input=False):
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            message = "unknown key; remove it or correct its spelling"
-        elif fault["type"] == "missing":
-            message = "is required"
-        lines.append(f"{_path(fault['loc'])}: {message}")
-    return "; ".join(lines)
 
 
 def parse_config(data: Any, *, source: str) -> AppConfig:

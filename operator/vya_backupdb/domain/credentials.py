@@ -14,8 +14,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vya_backupdb.domain.config import DATABASE_ID, explain
+from vya_backupdb.domain.config import DATABASE_ID
 from vya_backupdb.domain.errors import CredentialsMissing, CredentialsUnreadable
+from vya_backupdb.domain.faults import explain
 
 _FERNET_VERSION: Final = 0x80
 _FERNET_FIXED_BYTES: Final = 57  # version, time, initialisation vector, signature

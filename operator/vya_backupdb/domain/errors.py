@@ -24,6 +24,7 @@ BackupDBError
 │   ├── RestoreFailed
 │   └── AlreadyExecuted
 ├── RetentionFrozen
+├── AuditUnavailable        the audit log cannot be written, or read
 ├── DeadlineExceeded
 └── Interrupted
 """
@@ -180,6 +181,12 @@ class RetentionFrozen(BackupDBError):
     """Nothing was deleted, because the plan could not be trusted."""
 
     exit_code = ExitCode.RETENTION_FROZEN
+
+
+class AuditUnavailable(BackupDBError):
+    """The audit log cannot be written or read. It ends an operation only where `audit.required` says so."""
+
+    exit_code = ExitCode.AUDIT_UNAVAILABLE
 
 
 class DeadlineExceeded(BackupDBError):

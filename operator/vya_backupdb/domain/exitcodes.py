@@ -45,6 +45,12 @@ class ExitCode(int, Enum):
     NO_SPACE = 31, "NoSpace", True, "the backup volume is full, or would be"
     TREE_OWNED_BY_ANOTHER = 32, "TreeOwnedByAnother", False, "another instance writes into this tree"
     BACKUP_CORRUPT = 33, "BackupCorrupt", False, "the backup's files do not match its metadata"
+    AUDIT_UNAVAILABLE = (
+        34,
+        "AuditUnavailable",
+        True,
+        "the audit log cannot be read, or cannot be written and is required",
+    )
 
     PARTIAL = 40, "PartiallyFailed", True, "some databases were backed up, others failed"
     BACKUP_FAILED = 41, "BackupFailed", True, "no database could be backed up"

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vya_backupdb.domain.config import DatabaseType, Flavor, explain
+from vya_backupdb.domain.config import DatabaseType, Flavor
 from vya_backupdb.domain.errors import BackupCorrupt
+from vya_backupdb.domain.faults import explain
 
 VERSION = "2.0.0"
 CHECKSUM_LENGTH = {"md5": 32, "sha256": 64}

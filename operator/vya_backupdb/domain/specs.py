@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vya_backupdb.domain.config import explain
+from vya_backupdb.domain.faults import explain
 from vya_backupdb.domain.ids import PREFIX, restore_claim
 from vya_backupdb.domain.specs_base import Model, Rule, Status
 from vya_backupdb.domain.specs_instance import DATABASE_ID_RULE, InstanceSpec, InstanceStatus

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from vya_backupdb.domain.config import DatabaseConfig, RetentionConfig, StorageConfig
+from vya_backupdb.domain.config import AuditConfig, DatabaseConfig, RetentionConfig, StorageConfig
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.specs import SpecProblem, parse
 
@@ -25,7 +25,12 @@ def test_the_table_of_exit_codes_is_the_enum() -> None:
 
 @pytest.mark.parametrize(
     ("heading", "model"),
-    [("databases[]", DatabaseConfig), ("storage", StorageConfig), ("retention", RetentionConfig)],
+    [
+        ("databases[]", DatabaseConfig),
+        ("storage", StorageConfig),
+        ("retention", RetentionConfig),
+        ("audit", AuditConfig),
+    ],
 )
 def test_each_field_is_documented_and_no_other(heading: str, model: type[BaseModel]) -> None:
     section = CONFIGURATION.split(f"### `{heading}`")[1].split("\n### ")[0].split("\n## ")[0]
