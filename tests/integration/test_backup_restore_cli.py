@@ -1,19 +1,14 @@
 """The rest of the command line on a real server: check, list, retention, formats, and the report of a Job."""
 
-import hashlib
 import json
 import os
 import pty
 import re
 import subprocess
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from tests.demo.embedded import EmbeddedServer
 from tests.fixtures.workspace import PROGRAM, Connect, Workspace
 
-from vya_backupdb.domain import layout
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import parse_report
 
@@ -138,84 +133,6 @@ def test_list_shows_the_last_backup_and_how_the_last_attempt_ended(workspace: Wo
     data.write_bytes(data.read_bytes()[:-1])
     shop = listed()["shop"]
     assert (shop["status"], shop["last"], shop["corrupt"]) == ("partial", None, 1)
-
-
-def aged(workspace: Workspace, schedule: str | None, days: int) -> str:
-    """Make a backup of ``shop`` and users as if it had been made so many days ago; return its id."""
-    workspace.config["schedule"] = schedule
-    before = set(workspace.ids("shop"))
-    assert workspace.run("backup").code == 0
-    (made,) = set(workspace.ids("shop")) - before
-    users = max(workspace.tree.glob("users_*.metadata.json"), key=lambda path: path.stat().st_mtime_ns)
-    for path in (workspace.data_file(made).with_name(f"{made}.metadata.json"), users):
-        content = json.loads(path.read_text())
-        at = datetime.now(UTC) - timedelta(days=days)
-        content["backup_info"]["timestamp"] = at.isoformat()
-        path.write_text(json.dumps(content))
-        _sign_again(path)
-    return made
-
-
-def _sign_again(metadata: Path) -> None:
-    """Let the checksum file speak of the metadata as it is now."""
-    path = metadata.with_name(metadata.name.replace(".metadata.json", ".sql.gz.sha256"))
-    first = path.read_text().splitlines()[0]
-    digest = hashlib.sha256(metadata.read_bytes()).hexdigest()
-    path.write_text(f"{first}\n{digest}  {metadata.name}\n")
-
-
-def test_retention_deletes_what_the_plan_says_and_only_its_own_schedules(
-    workspace: Workspace, database: str, embedded: EmbeddedServer
-) -> None:
-    workspace.config["retention"] = {"strategy": "simple", "daily_keep": 2}
-    foreign = aged(workspace, "hourly", 40)
-    by_hand = aged(workspace, None, 50)
-    old = aged(workspace, "nightly", 30)
-    kept = [aged(workspace, "nightly", days) for days in (3, 1)]
-    corrupt = aged(workspace, "nightly", 60)
-    workspace.data_file(corrupt).write_bytes(b"")
-    before = set(workspace.files())
-
-    planned = json.loads(workspace.run("retention", "plan", "--format", "json").out)[0]
-    doomed = {Path(one["path"]) for one in planned["decisions"] if one["action"] == "delete"}
-    assert {path.name for path in doomed if not path.name.startswith("users")} == {f"{old}.sql.gz"}
-    assert all(one["reasons"] for one in planned["decisions"])
-    assert set(workspace.files()) == before
-
-    # a server that cannot be asked for its clock: nothing is deleted, and it says so
-    workspace.instance["port"] = 1
-    frozen = workspace.run("retention", "apply", "--format", "table")
-    assert frozen.code == ExitCode.RETENTION_FROZEN
-    assert "clock could not be asked" in frozen.err
-    assert {path for path in workspace.files() if layout.parse_file_name(path.name)} <= before
-    workspace.instance["port"] = embedded.port
-
-    done = workspace.run("retention", "apply", "--format", "json")
-    assert done.code == 0, done.err
-    report = json.loads(done.out)["report"]
-    assert report["totals"]["deleted"] == len(doomed) == 3  # the users files of the old and of the corrupt run, too
-    gone = {path for path in before - set(workspace.files()) if layout.parse_file_name(path.name)}
-    expected = {path.with_name(path.name.removesuffix(".sql.gz") + part) for path in doomed for part in layout.Part}
-    assert gone == expected
-    assert set(workspace.ids("shop")) == {foreign, by_hand, corrupt, *kept}
-
-    # nothing is left to delete: the server need not be asked
-    workspace.instance["port"] = 1
-    assert workspace.run("retention", "apply").code == 0
-    assert workspace.run("retention", "plan").code == 0
-
-
-def test_retention_is_frozen_behind_another_server(workspace: Workspace, database: str) -> None:
-    workspace.config["retention"] = {"strategy": "simple", "daily_keep": 1}
-    aged(workspace, "nightly", 30)
-    aged(workspace, "nightly", 1)
-    owner = workspace.tree / ".owner.json"
-    owner.write_text(owner.read_text().replace('"server_identity": "', '"server_identity": "9'))
-    done = workspace.run("retention", "apply")
-    assert done.code == ExitCode.RETENTION_FROZEN
-    assert "another server answers" in done.err
-    assert "another server answers" in json.loads(done.out)["frozen"]
-    assert len(workspace.ids("shop")) == 2
 
 
 def test_a_job_finds_its_report_and_its_slot(workspace: Workspace, database: str) -> None:

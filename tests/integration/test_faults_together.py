@@ -87,7 +87,7 @@ def test_retention_leaves_a_restore_its_source(
     assert done.code == 0, done.err
     report = json.loads(done.out)["report"]
     assert report["totals"]["deleted"] == 0
-    assert report["message"] == "0 backups deleted, 2 kept, 1 of them only until nobody reads them"
+    assert report["message"] == "0 backups deleted, 2 kept, 1 of them left alone though planned"
     assert workspace.ids("shop") == list(kept_one)
     pause.release()
     assert finish(restoring).code == 0

@@ -14,11 +14,11 @@ from vya_backupdb.domain.config import (
     DatabaseType,
     Flavor,
     LoggingConfig,
-    RetentionConfig,
     RunConfig,
     SSLMode,
     StorageConfig,
 )
+from vya_backupdb.domain.config_retention import RetentionConfig
 from vya_backupdb.domain.ids import instance_owner
 from vya_backupdb.domain.specs import BackupInstance, BackupSchedule
 from vya_backupdb.domain.specs_instance import TLS, EngineKind, KeyDerivation, TLSMode

@@ -22,6 +22,18 @@ FormatOption = Annotated[
         show_default=False,
     ),
 ]
+#: As `FormatOption`, for commands that write no file, of which ``--output`` could be the name.
+OutputOption = Annotated[
+    Format | None,
+    typer.Option(
+        "--format",
+        "--output",
+        "-o",
+        envvar="VYA_BACKUPDB_FORMAT",
+        help="How to print. Default: tables on a terminal, JSON otherwise.",
+        show_default=False,
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log debugging details to stderr.")]
 Instance = Annotated[
     str | None,

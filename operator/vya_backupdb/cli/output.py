@@ -49,6 +49,11 @@ def console(stream: TextIO | None = None) -> Console:
     return Console(file=stream, highlight=False, width=width, soft_wrap=False)
 
 
+def backup_id(text: str) -> str:
+    """Return the id in `text`, which may be copied from a listing of files."""
+    return text.rsplit("/", 1)[-1].removesuffix(".sql.gz").removesuffix(".metadata.json")
+
+
 def chosen_format(wanted: Format | None) -> Format:
     """Return what `--format` says, or what fits the place: tables on a terminal, JSON elsewhere."""
     return wanted or (Format.TABLE if on_terminal() else Format.JSON)
@@ -57,6 +62,11 @@ def chosen_format(wanted: Format | None) -> Format:
 def print_json(data: Any) -> None:
     """Print `data` as one indented JSON document on stdout."""
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def say_done(text: str) -> None:
+    """Print that something was done."""
+    console().print(Text.assemble(("✔", "green"), f" {plain(text)}"))
 
 
 def cell(value: object, style: str = "") -> Text:

@@ -1,47 +1,42 @@
-"""``vya-backupdb retention plan|apply``: what would be deleted and why; and that it is."""
+"""``vya-backupdb retention plan|apply|accept``: what would be deleted and why; that it is; what is in order anyway."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from vya_backupdb.cli import options, output, settings
 from vya_backupdb.cli.auditing import auditing
-from vya_backupdb.cli.invocation import Format, Invocation, chosen, the_one
+from vya_backupdb.cli.frame import Frame, caller, framed
+from vya_backupdb.cli.invocation import Format, Invocation, now, the_one
 from vya_backupdb.cli.working import working
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.domain.notes import Acceptance
 from vya_backupdb.domain.report import RunReport, to_dict
 from vya_backupdb.domain.retention import Action, Decision
+from vya_backupdb.dumper import words
 from vya_backupdb.dumper.auditing import deletions
 from vya_backupdb.dumper.prune import Pruning, apply_retention, plan_retention
-from vya_backupdb.dumper.session import open_session
+from vya_backupdb.dumper.session import open_session, open_tree
 
 app = typer.Typer(help="Delete the backups that no rule keeps.", no_args_is_help=True)
 
 
 @app.command("plan")
-def plan(
-    context: typer.Context,
-    config: options.Config = settings.DEFAULT_PATH,
-    instance: options.Instance = None,
-    wanted: options.FormatOption = None,
-    verbose: options.Verbose = False,
-) -> int:
+@framed
+def plan(frame: Frame) -> int:
     """Say for every backup whether it would be kept or deleted, and why. Nothing is deleted."""
-    invocation: Invocation = context.obj
-    loaded = invocation.configure(config, verbose=verbose)
     documents: list[dict[str, Any]] = []
     frozen = False
-    with working(invocation, loaded, Format.JSON) as tools:
-        for database in chosen(loaded, instance):
-            pruning = plan_retention(open_session(loaded, database, tools))
+    with working(frame.invocation, frame.app, Format.JSON) as tools:
+        for database in frame.databases:
+            pruning = plan_retention(open_session(frame.app, database, tools))
             frozen = frozen or pruning.refusal is not None
-            if output.chosen_format(wanted) is Format.JSON:
-                documents.append(_document(database, pruning))
-            else:
+            documents.append(_document(database, pruning))
+            if not frame.as_json:
                 show_plan(database, pruning)
-    if output.chosen_format(wanted) is Format.JSON:
+    if frame.as_json:
         output.print_json(documents)
     return ExitCode.RETENTION_FROZEN if frozen else ExitCode.OK
 
@@ -85,6 +80,41 @@ def apply(
     return report.exit_code
 
 
+@app.command("accept")
+@framed
+def accept(
+    frame: Frame,
+    backup: Annotated[
+        str | None, typer.Option("--backup", metavar="ID", help="Only this backup's anomaly.", show_default=False)
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", "-d", metavar="NAME", help="Only this database's anomalies.", show_default=False),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; noted on the volume.")] = "",
+) -> int:
+    """Accept what keeps backups from being deleted: anomalies, and another server behind the instance.
+
+    Without --backup and --database everything that waits is accepted, and the server is asked who it is.
+    """
+    config = frame.database
+    speaker = words.Speaker(caller(), now(), reason)
+    accepted: list[Acceptance] = []
+    if backup is None and database is None:
+        with working(frame.invocation, frame.app, Format.JSON) as tools:
+            accepted += words.accept_server(open_session(frame.app, config, tools), speaker)
+    tree = open_tree(frame.app, config)
+    accepted += words.accept_anomalies(frame.app, tree, speaker, backup=backup, database=database)
+    if frame.as_json:
+        output.print_json({"instance": config.id, "accepted": [one.model_dump(mode="json") for one in accepted]})
+        return ExitCode.OK
+    for one in accepted:
+        output.say_done(f"accepted: {one.backup or 'the server'}: {one.finding}")
+    if not accepted:
+        output.console().print(Text("nothing waits to be accepted", style="dim"))
+    return ExitCode.OK
+
+
 def _document(database: DatabaseConfig, pruning: Pruning) -> dict[str, Any]:
     return {
         "instance": database.id,
@@ -100,7 +130,7 @@ def _decision_dict(decision: Decision, pruning: Pruning) -> dict[str, Any]:
         "database": backup.series.database_name,
         "schedule": backup.series.schedule,
         "backup": backup.id,
-        "path": str(pruning.stored[backup.key].path),
+        "path": str(pruning.judged.stored[backup.key].path),
         "timestamp": backup.timestamp.isoformat(),
         "size_bytes": backup.size_bytes,
         "reasons": list(decision.reasons),
@@ -126,11 +156,12 @@ def show_plan(database: DatabaseConfig, pruning: Pruning) -> None:
     console.print(table)
     kept = len(pruning.plan.decisions) - len(deleted)
     console.print(Text(f"{kept} to keep, {len(deleted)} to delete ({freed})", style="dim"))
-    if pruning.refusal is not None:
-        console.print(Text(f"! {output.plain(pruning.refusal.message)}", style="yellow"))
+    anomalies = [f"{one.id}: {one.anomaly}; see 'retention accept'" for one in pruning.judged.anomalies]
+    for text in (*anomalies, *([pruning.refusal.message] if pruning.refusal else [])):
+        console.print(Text(f"! {output.plain(text)}", style="yellow"))
 
 
 def _show_end(report: RunReport) -> None:
-    output.console().print(Text.assemble(("✔", "green"), f" {report.message}"))
+    output.say_done(report.message)
     for one in report.findings:
         output.console().print(output.finding(one))

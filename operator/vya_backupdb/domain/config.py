@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from vya_backupdb.domain.config_retention import RetentionConfig
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.faults import explain
 from vya_backupdb.domain.schedule import parse_time_zone
@@ -201,26 +202,6 @@ class StorageConfig(Model):
     @classmethod
     def _known_structure(cls, value: str) -> str:
         return _checked(value, parse_structure)
-
-
-class RetentionConfig(Model):
-    """What to keep. The counts are of periods that have a good backup, never ages."""
-
-    strategy: Literal["simple", "gfs"] = "gfs"
-    hourly_keep: int = Field(default=0, ge=0)
-    daily_keep: int = Field(default=7, ge=0)
-    weekly_keep: int = Field(default=4, ge=0)
-    monthly_keep: int = Field(default=12, ge=0)
-    yearly_keep: int = Field(default=0, ge=0)
-    keep_last: int = Field(default=0, ge=0)
-    minimum: int = Field(default=1, ge=1, description="so many newest good backups are never deleted")
-    cleanup_enabled: bool = True
-
-    @model_validator(mode="after")
-    def _keeps_something(self) -> Self:
-        if self.strategy == "simple" and self.daily_keep < 1:
-            raise ValueError("strategy simple needs daily_keep of at least 1")
-        return self
 
 
 class LoggingConfig(Model):

@@ -24,6 +24,7 @@ BackupDBError
 │   ├── RestoreFailed
 │   └── AlreadyExecuted
 ├── RetentionFrozen
+│   └── BackupPinned        one backup only, which a person pinned
 ├── AuditUnavailable        the audit log cannot be written, or read
 ├── DeadlineExceeded
 └── Interrupted
@@ -181,6 +182,10 @@ class RetentionFrozen(BackupDBError):
     """Nothing was deleted, because the plan could not be trusted."""
 
     exit_code = ExitCode.RETENTION_FROZEN
+
+
+class BackupPinned(RetentionFrozen):
+    """A backup that a person pinned: it alone was not deleted."""
 
 
 class AuditUnavailable(BackupDBError):

@@ -16,15 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final
 from zoneinfo import ZoneInfo
 
 from vya_backupdb.domain import periods
+from vya_backupdb.domain.config_retention import MAX_SAFETY_DAYS
 from vya_backupdb.domain.errors import ConfigurationError
-from vya_backupdb.domain.series import CLOCK_TOLERANCE, Backup, Series, newest_first
-
-#: A century: beyond it a date would leave the calendar of datetime.
-MAX_SAFETY_DAYS: Final = 36_500
+from vya_backupdb.domain.freeze import Circumstances, Frozen, refusals
+from vya_backupdb.domain.series import Backup, Series, newest_first
 
 
 class Strategy(StrEnum):
@@ -66,39 +64,6 @@ class Policy:
         names = ("daily",) if self.strategy is Strategy.SIMPLE else periods.NAMES
         names = (*names, "keep_last", "minimum")
         return ", ".join(f"{name} {getattr(self, name)}" for name in names if getattr(self, name))
-
-
-class FreezeCode(StrEnum):
-    """Why nothing may be deleted. Not each is an error: an empty tree under a new schedule is none."""
-
-    CLOCK_SKEW = "ClockSkew"
-    RUN_FAILED = "RunFailed"
-    TREE_EMPTY = "TreeEmpty"
-    TREE_FOREIGN = "TreeForeign"
-    SERVER_CHANGED = "ServerChanged"
-
-
-@dataclass(frozen=True, slots=True)
-class Frozen:
-    """A refusal to delete, as data: `reason` is half a sentence in lower case, `hint` the remedy."""
-
-    code: FreezeCode
-    reason: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
-    """What else bears on a plan. `clock_skew` is the server's clock minus ours, None where it was not asked.
-
-    `tree_owner` is the owner whom the tree names if it is not us; `server_changed` says that another server now answers
-    behind the instance, and that nobody accepted it yet.
-    """
-
-    clock_skew: timedelta | None = None
-    run_failed: bool = False
-    tree_owner: str | None = None
-    server_changed: bool = False
 
 
 class Action(StrEnum):
@@ -160,7 +125,7 @@ def plan(
             _apply_rules([one for one in members if _counts(one, now)], policy, time_zone, reasons)
     _protect(every, reasons, schedule=schedule, policy=policy, now=now)
     _keep_users_of_kept_runs(every, reasons)
-    frozen = _refusals(every, circumstances or Circumstances())
+    frozen = refusals(every, circumstances or Circumstances())
     return RetentionPlan(tuple(_decide(backup, reasons[backup.key], policy, frozen) for backup in every), frozen)
 
 
@@ -261,26 +226,6 @@ def _keep_users_of_kept_runs(every: Sequence[Backup], reasons: _Reasons) -> None
         partner = kept.get((backup.series.hostname, backup.series.database_id, backup.run_id))
         if backup.series.is_users and partner is not None:
             reasons[backup.key].append(f"users of the run that made {partner.id}, which is kept")
-
-
-def _refusals(every: Sequence[Backup], found: Circumstances) -> tuple[Frozen, ...]:
-    refusals = []
-    if found.run_failed:
-        refusals.append(Frozen(FreezeCode.RUN_FAILED, "this run failed", "Mend the cause; the next good run expires."))
-    if found.tree_owner is not None:
-        reason = f"the tree belongs to {found.tree_owner}"
-        refusals.append(Frozen(FreezeCode.TREE_FOREIGN, reason, "Check the volume and the path of the instance."))
-    elif not any(backup.good for backup in every):
-        hint = "If there should be backups, check that the right volume is mounted."
-        refusals.append(Frozen(FreezeCode.TREE_EMPTY, "the tree holds no good backup", hint))
-    if found.server_changed:
-        hint = "If this is meant, run 'vya-backupdb retention accept'."
-        refusals.append(Frozen(FreezeCode.SERVER_CHANGED, "another server answers behind this instance", hint))
-    if found.clock_skew is not None and abs(found.clock_skew) > CLOCK_TOLERANCE:
-        seconds = round(found.clock_skew.total_seconds())
-        reason = f"the database server's clock is {abs(seconds)} s {'ahead of' if seconds > 0 else 'behind'} this one"
-        refusals.append(Frozen(FreezeCode.CLOCK_SKEW, reason, "Set both clocks by NTP."))
-    return tuple(refusals)
 
 
 def _decide(backup: Backup, reasons: Sequence[str], policy: Policy, frozen: Sequence[Frozen]) -> Decision:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 PRE_RESTORE: Final = "pre-restore"
+ADOPTED: Final = "adopted"
 
 #: Two clocks that differ by no more than this are taken to agree (DESIGN: "more than 5 minutes off").
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
@@ -75,6 +76,15 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class Measures:
+    """What a backup is compared by; None where it was not measured. `size` is in bytes before compression."""
+
+    size: int | None = None
+    rows: int | None = None
+    tables: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Backup:
     """One backup. `id` is its stem, `path` that of its metadata below the base path: the two together are its key.
 
@@ -93,6 +103,7 @@ class Backup:
     pin: Pin | None = None
     anomaly: str = ""
     size_bytes: int = 0
+    measures: Measures = Measures()
 
     def __post_init__(self) -> None:
         """Refuse a time without a zone: it has no place in any order."""

@@ -5,18 +5,21 @@ deleted, the database server's clock and identity. A server that does not answer
 ours could not be told from a right one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from vya_backupdb.domain.config import RetentionConfig
-from vya_backupdb.domain.errors import Busy, RetentionFrozen, ServerError
+from vya_backupdb.domain.config_retention import RetentionConfig
+from vya_backupdb.domain.errors import BackupCorrupt, BackupPinned, Busy, RetentionFrozen, ServerError
 from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.domain.freeze import Circumstances
 from vya_backupdb.domain.ids import RunId
-from vya_backupdb.domain.report import RunReport, Totals
-from vya_backupdb.domain.retention import Circumstances, Policy, RetentionPlan, Strategy, plan
+from vya_backupdb.domain.report import Finding, RunReport, Totals
+from vya_backupdb.domain.retention import Action, Policy, RetentionPlan, Strategy, plan
+from vya_backupdb.domain.series import Backup
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted
+from vya_backupdb.dumper.judged import Judged, judge
 from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.storage.catalog import StoredBackup
@@ -29,7 +32,7 @@ class Pruning:
     """A plan with what it is about. `refusal` is why its deletions must not be done, None if they may."""
 
     plan: RetentionPlan
-    stored: dict[tuple[str, str], StoredBackup]
+    judged: Judged
     refusal: RetentionFrozen | None
 
 
@@ -44,26 +47,27 @@ def policy_of(config: RetentionConfig) -> Policy:
         yearly=config.yearly_keep,
         keep_last=config.keep_last,
         minimum=config.minimum,
+        safety_days=config.safety_keep_days,
     )
 
 
 def plan_retention(session: Session) -> Pruning:
     """Return what the configured policy would do now. Deletes nothing."""
     tree = session.tree
-    stored = {one.summary(tree.layout).key: one for one in (*tree.backups(), *tree.users())}
+    judged = judge(tree, session.app.retention.anomaly, now=session.tools.clock())
     owner = tree.owner()
     stranger = owner if owner and session.app.owner and owner != session.app.owner else None
-    known = Circumstances(tree_owner=stranger)
-    decided = _decide(session, stored, Circumstances())
-    if not decided.deletions or stranger:
-        frozen = _decide(session, stored, known)
-        return Pruning(frozen, stored, _refusal(frozen) if decided.deletions else None)
+    known = Circumstances(tree_owner=stranger, notes_problem=judged.problem)
+    decided = _decide(session, judged, Circumstances())
+    if not decided.deletions or stranger or judged.problem:
+        frozen = _decide(session, judged, known)
+        return Pruning(frozen, judged, _refusal(frozen) if decided.deletions else None)
     try:
         skew, changed = _ask_server(session)
     except ServerError as error:
-        return Pruning(decided, stored, _unreachable(error))
-    asked = _decide(session, stored, Circumstances(clock_skew=skew, server_changed=changed))
-    return Pruning(asked, stored, _refusal(asked))
+        return Pruning(decided, judged, _unreachable(error))
+    asked = _decide(session, judged, Circumstances(clock_skew=skew, server_changed=changed))
+    return Pruning(asked, judged, _refusal(asked))
 
 
 def _ask_server(session: Session) -> tuple[timedelta, bool]:
@@ -72,11 +76,9 @@ def _ask_server(session: Session) -> tuple[timedelta, bool]:
     return server.skew, bool(session.tree.frozen)
 
 
-def _decide(
-    session: Session, stored: dict[tuple[str, str], StoredBackup], circumstances: Circumstances
-) -> RetentionPlan:
+def _decide(session: Session, judged: Judged, circumstances: Circumstances) -> RetentionPlan:
     return plan(
-        (one.summary(session.tree.layout) for one in stored.values()),
+        judged.backups.values(),
         policy=policy_of(session.app.retention),
         schedule=session.app.schedule,
         time_zone=session.zone,
@@ -102,7 +104,8 @@ def _unreachable(error: ServerError) -> RetentionFrozen:
 def apply_retention(session: Session, run: RunId, deliver: Delivery, show: Callable[[Pruning], None]) -> RunReport:
     """Delete exactly what the plan says, and return the report, delivered; `show` gets the plan before it is done.
 
-    Raise RetentionFrozen if it must not be done, a StorageError if a deletion fails; those done are done then.
+    What changed since the plan, or was pinned, is left alone, and told. Raise RetentionFrozen if nothing may be done, a
+    StorageError if a deletion fails; those done are done then.
     """
     tree, started = session.tree, session.tools.clock()
     with tree.lock_run(run):
@@ -114,35 +117,62 @@ def apply_retention(session: Session, run: RunId, deliver: Delivery, show: Calla
         if pruning.refusal is not None:
             raise pruning.refusal
         doomed = pruning.plan.deletions if session.app.retention.cleanup_enabled else ()
-        deleted = sum(_delete(session, pruning.stored[backup.key]) for backup in doomed)
-        kept = len(pruning.plan.decisions) - deleted
-        return deliver(
-            RunReport(
-                operation="retention",
-                run=run,
-                reason=ExitCode.OK.reason,
-                message=_message(session.app.retention, len(pruning.plan.deletions), deleted, kept),
-                exit_code=ExitCode.OK,
-                started_at=started,
-                finished_at=session.tools.clock(),
-                totals=Totals(kept=kept, deleted=deleted),
-            )
-        )
+        left = [_delete(session, pruning.judged.stored[backup.key]) for backup in doomed]
+        return deliver(_report(session, run, started, pruning, left))
 
 
-def _delete(session: Session, stored: StoredBackup) -> bool:
-    """Delete `stored`; return False if somebody reads it: then it stays until the next run."""
+def _delete(session: Session, stored: StoredBackup) -> str:
+    """Delete `stored` and return '', or why it is left alone. Raise StorageUnavailable if the volume fails."""
     session.tools.stop.check()
     try:
-        session.tree.delete(stored)
-    except Busy as error:
+        session.tree.delete(stored, now=session.tools.clock())
+    except (BackupCorrupt, BackupPinned, Busy) as error:
         session.say(Noted(error.message, stored.database or "", "warning"))
-        return False
-    return True
+        return error.message
+    return ""
+
+
+def _report(session: Session, run: RunId, started: datetime, pruning: Pruning, left: Sequence[str]) -> RunReport:
+    """Return the report; `left` holds, for each deletion that was tried, why it was not done, or ''."""
+    planned, deleted = len(pruning.plan.deletions), left.count("")
+    anomalies = [_finding(one) for one in pruning.judged.anomalies]
+    alone = [Finding(reason="LeftAlone", message=text, blocking=False) for text in left if text]
+    kept = _kept(session, pruning.plan) + planned - deleted
+    return RunReport(
+        operation="retention",
+        run=run,
+        reason=ExitCode.OK.reason,
+        message=_message(session.app.retention, planned, deleted, kept),
+        exit_code=ExitCode.OK,
+        started_at=started,
+        finished_at=session.tools.clock(),
+        totals=Totals(kept=kept, deleted=deleted),
+        findings=(*anomalies, *alone),
+    )
+
+
+def _kept(session: Session, decided: RetentionPlan) -> int:
+    """Return how many backups of this policy's own schedule the plan keeps.
+
+    A volume holds other schedules' backups too, and safety dumps: whoever reads "kept" of one schedule means its own.
+    """
+    own = (
+        one.action is Action.KEEP and one.backup.good and not one.backup.is_safety_dump
+        for one in decided.decisions
+        if one.backup.series.schedule == session.app.schedule
+    )
+    return sum(own)
+
+
+def _finding(backup: Backup) -> Finding:
+    name = backup.series.database_name
+    whose = "users and roles" if name is None else f"the database {name!r}"
+    text = f"{backup.id} of {whose}: {backup.anomaly}; older backups are kept until 'retention accept'"
+    return Finding(reason="Anomaly", message=text, blocking=False)
 
 
 def _message(config: RetentionConfig, planned: int, deleted: int, kept: int) -> str:
     if planned and not config.cleanup_enabled:
         return f"cleanup_enabled is false: {counted(planned, 'backup')} would have been deleted, {kept} kept"
     said = f"{counted(deleted, 'backup')} deleted, {kept} kept"
-    return f"{said}, {planned - deleted} of them only until nobody reads them" if deleted < planned else said
+    return f"{said}, {planned - deleted} of them left alone though planned" if deleted < planned else said

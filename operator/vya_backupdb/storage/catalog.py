@@ -28,6 +28,7 @@ class StoredBackup:
     """One backup in the tree. `path` is its data file; `files` is relative to the base path.
 
     `metadata` is None only if it could not be read; `problem` says why the backup is corrupt, None that it is not.
+    `is_marked`: the problem is one of bytes that were read before, and all that a listing looks at is in order.
     """
 
     id: str
@@ -36,6 +37,7 @@ class StoredBackup:
     wall_clock: datetime
     metadata: BackupMetadata | None = None
     problem: str | None = None
+    is_marked: bool = False
 
     @property
     def moment(self) -> datetime:

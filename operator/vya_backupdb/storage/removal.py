@@ -9,11 +9,13 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import PurePosixPath
 
-from vya_backupdb.domain.errors import BackupCorrupt, Busy
+from vya_backupdb.domain.errors import BackupCorrupt, BackupPinned, Busy
 from vya_backupdb.storage import catalog, locks, publish
 from vya_backupdb.storage.catalog import StoredBackup
+from vya_backupdb.storage.notes import read_notes
 from vya_backupdb.storage.site import Site
 from vya_backupdb.storage.volume import Directory
 
@@ -29,8 +31,12 @@ def shared(directory: Directory, name: str) -> int:
     return descriptor
 
 
-def delete(site: Site, stored: StoredBackup) -> None:
-    """Delete a good backup; one that is gone already is no error. Raise Busy or BackupCorrupt with nothing deleted."""
+def delete(site: Site, stored: StoredBackup, *, now: datetime) -> None:
+    """Delete a good backup; one that is gone already is no error.
+
+    Raise BackupCorrupt, Busy, BackupPinned (a pin holds at `now`) or StorageUnavailable (the pins cannot be read), with
+    nothing deleted.
+    """
     with site.exclusively() as instance:
         try:
             directory = site.descend(stored.files.directory)
@@ -40,12 +46,28 @@ def delete(site: Site, stored: StoredBackup) -> None:
             found = catalog.read_backup(site.layout, directory, stored.files, stored.wall_clock)
             if found is None:
                 return
-            if found.problem is not None or found.metadata != stored.metadata:
-                why = found.problem or "it is not the backup that was listed"
-                raise BackupCorrupt(f"{stored.path} is not deleted: {why}", hint="Look at it, then remove it by hand.")
+            _require_unchanged(stored, found)
+            _require_unpinned(instance, stored, now)
             with _unread(directory, stored):
                 publish.remove(directory, stored.files)
         _remove_empty(instance, stored.files.directory.relative_to(site.layout.instance))
+
+
+def _require_unchanged(stored: StoredBackup, found: StoredBackup) -> None:
+    if found.problem is not None or found.metadata != stored.metadata:
+        why = found.problem or "it is not the backup that was listed"
+        raise BackupCorrupt(f"{stored.path} is not deleted: {why}", hint="Look at it, then remove it by hand.")
+
+
+def _require_unpinned(instance: Directory, stored: StoredBackup, now: datetime) -> None:
+    """Raise unless no word of a person or of `verify`, even one that came after the plan, speaks against it."""
+    notes = read_notes(instance)
+    note = notes.pin_of(stored.id)
+    if note is not None and note.pin().holds(now):
+        raise BackupPinned(f"{stored.path} is not deleted: pinned: {note.reason}", hint="See 'unpin'.")
+    damage = next((one for one in notes.damaged if one.path == str(stored.files.data)), None)
+    if damage is not None:
+        raise BackupCorrupt(f"{stored.path} is not deleted: {damage.problem}", hint="Look at it, then remove it.")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from vya_backupdb.domain import layout, names, structure
+from vya_backupdb.domain import layout, structure
 from vya_backupdb.domain.config import StorageConfig
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata
@@ -25,8 +25,10 @@ from vya_backupdb.storage import runs as run_files
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.faults import map_os_errors
 from vya_backupdb.storage.ledger import Ledger
+from vya_backupdb.storage.notes import Notebook
 from vya_backupdb.storage.pending import Attempt, PendingBackup
 from vya_backupdb.storage.runlocks import RunLocks
+from vya_backupdb.storage.shelf import Shelf
 from vya_backupdb.storage.site import Site
 from vya_backupdb.storage.volume import Directory, Step, Volume, no_step
 
@@ -187,23 +189,18 @@ class InstanceTree:
 
     def backups(self, database: str | None = None) -> list[StoredBackup]:
         """Return the backups of `database` (None: of all), oldest first, corrupt ones included. Not the users files."""
-        component = None if database is None else names.encode(database)
-        found: list[StoredBackup] = []
         with map_os_errors(f"listing {self.root}"):
-            for directory, relative in self._site.leaves(component=component):
-                found += catalog.read_directory(self.layout, directory, relative, users=False)
-        return catalog.in_order(found if database is None else [one for one in found if one.is_of(database)])
+            return Shelf(self._site).backups(database)
 
     def users(self) -> list[StoredBackup]:
         """Return the backups of users and roles, oldest first, corrupt ones included."""
-        found: list[StoredBackup] = []
-        with (
-            map_os_errors(f"listing {self.root}"),
-            suppress(FileNotFoundError),
-            self._site.descend(self.layout.instance) as one,
-        ):
-            found += catalog.read_directory(self.layout, one, self.layout.instance, users=True)
-        return catalog.in_order(found)
+        with map_os_errors(f"listing {self.root}"):
+            return Shelf(self._site).users()
+
+    def by_id(self, backup_id: str) -> list[StoredBackup]:
+        """Return the backups, of whatever kind and state, with that id: more than one only if somebody copied files."""
+        with map_os_errors(f"listing {self.root}"):
+            return Shelf(self._site).by_id(backup_id)
 
     def find(
         self, database: str | None, which: str = selection.LATEST, *, before: datetime | None = None, now: datetime
@@ -256,14 +253,18 @@ class InstanceTree:
                     raise verify.gone(stored)
             yield
 
-    def delete(self, stored: StoredBackup) -> None:
+    def notebook(self) -> Notebook:
+        """Return what was said about this instance's backups: pins, accepted findings, damage found."""
+        return Notebook(self._site)
+
+    def delete(self, stored: StoredBackup, *, now: datetime) -> None:
         """Delete a good backup: first it stops being one, then its files go. One that is gone already is no error.
 
         Raise BackupCorrupt, with nothing deleted, if it is damaged or not what `stored` says any more; Busy if it is
-        being read.
+        being read; BackupPinned if a pin of it holds at `now`.
         """
         with map_os_errors(f"deleting {stored.path}"):
-            removal.delete(self._site, stored)
+            removal.delete(self._site, stored, now=now)
 
     def save_run(self, report: RunReport) -> None:
         """Put `report` under ``.runs``, in place of an earlier one of its run. The last 100 are kept."""

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from vya_backupdb.domain.config import AuditConfig, DatabaseConfig, RetentionConfig, StorageConfig
+from vya_backupdb.domain.config import AuditConfig, DatabaseConfig, StorageConfig
+from vya_backupdb.domain.config_retention import AnomalyConfig, RetentionConfig
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.specs import SpecProblem, parse
 
@@ -30,6 +31,7 @@ def test_the_table_of_exit_codes_is_the_enum() -> None:
         ("storage", StorageConfig),
         ("retention", RetentionConfig),
         ("audit", AuditConfig),
+        ("retention.anomaly", AnomalyConfig),
     ],
 )
 def test_each_field_is_documented_and_no_other(heading: str, model: type[BaseModel]) -> None:

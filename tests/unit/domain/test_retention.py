@@ -7,16 +7,9 @@ import pytest
 from tests.strategies.backups import NOW
 
 from vya_backupdb.domain.errors import ConfigurationError
+from vya_backupdb.domain.freeze import Circumstances, FreezeCode
 from vya_backupdb.domain.periods import label
-from vya_backupdb.domain.retention import (
-    Action,
-    Circumstances,
-    FreezeCode,
-    Policy,
-    RetentionPlan,
-    Strategy,
-    plan,
-)
+from vya_backupdb.domain.retention import Action, Policy, RetentionPlan, Strategy, plan
 from vya_backupdb.domain.series import PRE_RESTORE, Backup, Pin, Series, State, latest, newest_first
 
 UTC_ZONE = ZoneInfo("UTC")

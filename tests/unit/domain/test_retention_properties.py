@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.strategies.backups import NOW, catalogues, policies, schedules
 from tests.strategies.times import zones
 
-from vya_backupdb.domain.retention import Action, Circumstances, Policy, RetentionPlan, Strategy, plan
+from vya_backupdb.domain.freeze import Circumstances
+from vya_backupdb.domain.retention import Action, Policy, RetentionPlan, Strategy, plan
 from vya_backupdb.domain.series import Backup, newest_first
 
 NUMBERS = ("hourly", "daily", "weekly", "monthly", "yearly", "keep_last", "minimum")

@@ -126,11 +126,11 @@ def test_the_uncompressed_size_is_checked(base: Path) -> None:
 def test_delete(base: Path) -> None:
     one = tree(base)
     first, second = run_once(one, "chinook", later(0)), run_once(one, "chinook", later(86400))
-    one.delete(first)
-    one.delete(first)
+    one.delete(first, now=NOW)
+    one.delete(first, now=NOW)
     assert one.backups() == [second]
     assert not first.path.parent.exists()
-    one.delete(second)
+    one.delete(second, now=NOW)
     assert sorted(path.name for path in (base / HOST / INSTANCE).iterdir()) == [".lock", ".owner.json", ".runs"]
 
 
@@ -140,15 +140,15 @@ def test_what_is_corrupt_or_changed_is_not_deleted(base: Path) -> None:
     content = stored.path.read_bytes()
     stored.path.write_bytes(content[:-1])
     with pytest.raises(BackupCorrupt, match="is not deleted"):
-        one.delete(stored)
+        one.delete(stored, now=NOW)
     stored.path.write_bytes(content)
     meta = stored.path.parent / f"{stored.id}.metadata.json"
     edited = meta.read_bytes().replace(b'"duration_seconds": 1.5', b'"duration_seconds": 2.5')
     meta.write_bytes(edited)
     with pytest.raises(BackupCorrupt, match="was edited"):
-        one.delete(stored)
+        one.delete(stored, now=NOW)
     companion = stored.path.with_name(f"{stored.path.name}.sha256")
     companion.write_bytes(companion.read_bytes().splitlines(keepends=True)[0])
     with pytest.raises(BackupCorrupt, match="not the backup that was listed"):
-        one.delete(stored)
+        one.delete(stored, now=NOW)
     assert meta.read_bytes() == edited

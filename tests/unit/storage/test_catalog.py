@@ -40,7 +40,7 @@ def _only_problem(one: InstanceTree) -> str:
     with pytest.raises(BackupCorrupt):
         one.verify(found)
     with pytest.raises(BackupCorrupt):
-        one.delete(found)
+        one.delete(found, now=NOW)
     assert one.recover() == ()
     return found.problem
 

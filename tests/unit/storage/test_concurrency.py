@@ -4,7 +4,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
-from tests.unit.storage.support import assert_whole, back_up, later, run_once, together, tree
+from tests.unit.storage.support import NOW, assert_whole, back_up, later, run_once, together, tree
 
 from vya_backupdb.domain.ids import RunId
 
@@ -34,7 +34,7 @@ def test_a_writer_a_deleter_and_a_reader(tmp_path: Path) -> None:
         one = tree(tmp_path)
         for _round in range(40):
             for stored in one.backups()[1:]:
-                one.delete(stored)
+                one.delete(stored, now=NOW)
 
     def reader() -> None:
         one = tree(tmp_path)

@@ -15,6 +15,7 @@ from tests.unit.storage.support import (
     CAN_DENY,
     HOST,
     INSTANCE,
+    NOW,
     assert_whole,
     files_of,
     fork,
@@ -82,7 +83,7 @@ def _publish_into_a_race(base: Path, step: Step) -> None:
 
 def _delete(base: Path, step: Step) -> None:
     one = tree(base, step=step)
-    one.delete(one.backups()[0])
+    one.delete(one.backups()[0], now=NOW)
 
 
 STORIES = {
@@ -191,7 +192,7 @@ def _work(base: Path, name: str, told: int, random_: random.Random) -> None:
         while len(backups) > 4:
             victim = backups.pop(random_.randrange(len(backups)))
             os.write(told, f"D {victim.id}\n".encode())
-            one.delete(victim)
+            one.delete(victim, now=NOW)
 
 
 def test_killed_at_random_moments(memory: Path) -> None:

@@ -82,7 +82,7 @@ def test_full_at_any_page(tiny: Path) -> None:
             assert _free_pages(tiny) == leave, "the space was not given back"
         (tiny / "filler").unlink()
         for stored in one.backups()[1:]:
-            one.delete(stored)
+            one.delete(stored, now=NOW)
         assert len(assert_whole(tiny)) == 1
     assert with_dump >= 2
     assert refused >= 10
@@ -107,7 +107,7 @@ def test_no_inode_is_left(tiny: Path) -> None:
         for path in list((tiny / "many").iterdir()):
             path.unlink()
         for stored in one.backups()[1:]:
-            one.delete(stored)
+            one.delete(stored, now=NOW)
         assert len(assert_whole(tiny)) == 1
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.storage.support import (
     CAN_DENY,
+    NOW,
     SQL,
     assert_whole,
     deny,
@@ -40,13 +41,13 @@ def test_what_another_process_reads_is_not_deleted_until_that_has_died(base: Pat
     try:
         assert os.read(reader, 1)
         with pytest.raises(Busy, match="being read"):
-            one.delete(stored)
+            one.delete(stored, now=NOW)
         assert one.verify(stored)
         assert len(assert_whole(base)) == 1
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    one.delete(stored)
+    one.delete(stored, now=NOW)
     assert one.backups() == []
     os.close(reader)
     os.close(writer)
@@ -58,18 +59,18 @@ def test_a_reading_that_has_begun_comes_to_its_end(base: Path) -> None:
     pieces = one.read(stored)
     first = next(pieces)
     with pytest.raises(Busy):
-        one.delete(stored)
+        one.delete(stored, now=NOW)
     assert first + b"".join(pieces) == SQL
-    one.delete(stored)
+    one.delete(stored, now=NOW)
 
 
 def test_what_is_gone_cannot_be_held(base: Path) -> None:
     one = tree(base)
     stored, other = run_once(one, "chinook"), run_once(one, "chinook", later(1))
-    one.delete(stored)
+    one.delete(stored, now=NOW)
     with pytest.raises(NotFound, match="is gone"), one.reading(stored):
         pass
-    one.delete(other)  # and its directory
+    one.delete(other, now=NOW)  # and its directory
     with pytest.raises(NotFound, match="is gone"), one.reading(other):
         pass
 
@@ -94,7 +95,7 @@ def test_a_reader_and_a_deleter_never_meet(memory: Path) -> None:
             run_once(one, "chinook", later(number % 3), run=f"{name}-{number}")
             for stored in one.backups():
                 try:
-                    one.delete(stored)
+                    one.delete(stored, now=NOW)
                 except Busy:
                     continue
 
@@ -112,7 +113,7 @@ def test_without_locks_a_backup_can_be_read_and_deleted(tmp_path: Path) -> None:
         one = tree(tmp_path)
         with one.reading(stored):
             assert one.verify(stored)
-        one.delete(stored)
+        one.delete(stored, now=NOW)
         assert one.backups() == []
         assert any("cannot lock files" in notice for notice in one.notices)
 

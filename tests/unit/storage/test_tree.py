@@ -130,7 +130,7 @@ def test_other_structures(tmp_path: Path, structure: str) -> None:
     run_once(one, "other")
     assert [stored.database for stored in one.backups()] == ["chinook", "other"]
     assert [stored.database for stored in one.backups("other")] == ["other"]
-    one.delete(one.backups("other")[0])
+    one.delete(one.backups("other")[0], now=NOW)
     assert [stored.database for stored in one.backups()] == ["chinook"]
     assert one.recover() == ()
 
