@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from vya_backupdb.domain.config import explain
+from vya_backupdb.domain.faults import explain
 from vya_backupdb.domain.series import Pin
 
 _SEALED: Final = re.compile(rb'\{"seal": "([0-9a-f]{64})",')
