@@ -18,6 +18,7 @@ from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.faults import explain
 from vya_backupdb.domain.schedule import parse_time_zone
 from vya_backupdb.domain.structure import parse_structure
+from vya_backupdb.domain.timeouts import TimeoutsConfig
 
 DATABASE_ID = re.compile(r"^[a-zA-Z0-9-]+$")
 DEFAULT_PORTS: Mapping[str, int] = {"mysql": 3306, "postgresql": 5432}
@@ -125,6 +126,7 @@ class DatabaseConfig(Model):
     lock_wait_seconds: int = Field(
         default=300, ge=0, description="how long to wait for another run that holds the same database"
     )
+    timeouts: TimeoutsConfig = TimeoutsConfig()
 
     @field_validator("id")
     @classmethod

@@ -11,6 +11,7 @@ BackupDBError
 │   ├── AuthenticationFailed
 │   ├── TLSFailed
 │   ├── PrivilegeMissing
+│   ├── NothingVisible
 │   └── WrongServer
 ├── Busy                    another run holds the lock
 ├── StorageError
@@ -108,6 +109,12 @@ class PrivilegeMissing(ServerError):
     """The account may not do what is needed; the hint is the statement that would mend it."""
 
     exit_code = ExitCode.PRIVILEGE_MISSING
+
+
+class NothingVisible(ServerError):
+    """The server shows the account no database that should be backed up: its rights may have been lost."""
+
+    exit_code = ExitCode.NOTHING_VISIBLE
 
 
 class WrongServer(ServerError):

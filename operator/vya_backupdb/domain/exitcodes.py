@@ -40,6 +40,7 @@ class ExitCode(int, Enum):
     PRIVILEGE_MISSING = 23, "PrivilegeMissing", True, "the account may not do what is needed"
     WRONG_SERVER = 24, "WrongServer", False, "the server is another product than the configuration says"
     BUSY = 25, "Busy", True, "another run holds the database, or the tree, until the deadline"
+    NOTHING_VISIBLE = 26, "NothingVisible", True, "the server shows the account no database that should be backed up"
 
     STORAGE_UNAVAILABLE = 30, "StorageUnavailable", True, "the backup volume cannot be read or written"
     NO_SPACE = 31, "NoSpace", True, "the backup volume is full, or would be"

@@ -9,6 +9,7 @@ always drained, and kept within bounds. End of output is no success: a killed cl
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -90,13 +91,15 @@ def run(
     stop: Stop,
     on_chunk: Callable[[bytes], None] | None = None,
     feed: Iterable[bytes] | None = None,
+    patience: float | None = None,
 ) -> Ended:
     """Run `command` to its end and return how it ended; the exit code is the caller's to judge.
 
     `on_chunk` gets stdout in pieces of 1 MiB (the last is shorter) in the calling thread; an error that it raises kills
     the process and goes on. `feed` is written to stdin, which is empty otherwise; a client that stops reading early is
-    no error here: its exit code tells. Raise ClientMissing if the program cannot be started, and the reason of `stop`
-    if it was told to stop. Give not both `on_chunk` and `feed`.
+    no error here: its exit code tells. Raise ClientMissing if the program cannot be started, the reason of `stop`
+    if it was told to stop, and DumpFailed if no byte came for `patience` seconds while `on_chunk` waited for one.
+    Give not both `on_chunk` and `feed`.
     """
     stop.check()
     with ExitStack() as stack:
@@ -109,7 +112,7 @@ def run(
         if feed is not None:
             _feed(_widen(_pipe(process.stdin)), feed)
         if on_chunk is not None:
-            _read(_widen(_pipe(process.stdout)), on_chunk)
+            _read(_widen(_pipe(process.stdout)), on_chunk, patience, Path(str(command.argv[0])).name)
         returncode = process.wait()
         for drain in drains:
             drain.join()
@@ -223,10 +226,27 @@ def _drain(pipe: IO[bytes], kept: Kept) -> threading.Thread:
     return thread
 
 
-def _read(pipe: IO[bytes], on_chunk: Callable[[bytes], None]) -> None:
+def _read(pipe: IO[bytes], on_chunk: Callable[[bytes], None], patience: float | None, program: str) -> None:
     # a full MiB each: pg_dump writes lines, and a compressed block each of a few KiB would cost ratio and speed
-    while chunk := pipe.read(CHUNK):
-        on_chunk(chunk)
+    poll = select.poll()
+    poll.register(pipe.fileno(), select.POLLIN)
+    while True:
+        pieces, missing = [], CHUNK
+        while missing:
+            if not poll.poll(None if patience is None else patience * 1000):
+                raise DumpFailed(
+                    f"{program} gave no byte for {patience:.0f} seconds",
+                    hint="See what it waits for on the server; a longer wait is given by timeouts.stall_seconds.",
+                )
+            piece = os.read(pipe.fileno(), missing)
+            if not piece:
+                break
+            pieces.append(piece)
+            missing -= len(piece)
+        if pieces:
+            on_chunk(b"".join(pieces))
+        if missing:
+            return
 
 
 def _feed(pipe: IO[bytes], chunks: Iterable[bytes]) -> None:

@@ -13,6 +13,7 @@ from vya_backupdb.domain.config import AuditConfig, DatabaseConfig, StorageConfi
 from vya_backupdb.domain.config_retention import AnomalyConfig, RetentionConfig
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.specs import SpecProblem, parse
+from vya_backupdb.domain.timeouts import TimeoutsConfig
 
 DOCS = Path(__file__).parents[3] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()
@@ -39,6 +40,12 @@ def test_each_field_is_documented_and_no_other(heading: str, model: type[BaseMod
     cells = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
     documented = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     assert documented == set(model.model_fields)
+
+
+def test_each_timeout_is_documented_with_its_default() -> None:
+    section = CONFIGURATION.split("### Time-outs")[1].split("\n### ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", section, re.MULTILINE))
+    assert rows == {name: str(field.default) for name, field in TimeoutsConfig.model_fields.items()}
 
 
 RESOURCES = [

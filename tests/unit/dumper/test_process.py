@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.fixtures import FAKE_DUMPER
 
-from vya_backupdb.domain.errors import ClientMissing, Interrupted
+from vya_backupdb.domain.errors import ClientMissing, DumpFailed, Interrupted
 from vya_backupdb.dumper import process
 from vya_backupdb.dumper.stop import Stop
 from vya_backupdb.engines.base import Command, Option, SecretFile
@@ -154,3 +154,12 @@ def _no_child_is_left() -> Iterator[None]:
     yield
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_client_that_gives_no_byte_is_ended(fifo: Path) -> None:
+    chunks: list[bytes] = []
+    command = scripted(["out", "half"], ["await", str(fifo)])
+    with pytest.raises(DumpFailed, match=r"gave no byte for 0 seconds") as caught:
+        process.run(command, stop=Stop(), on_chunk=chunks.append, patience=0.2)
+    assert "stall_seconds" in caught.value.hint
+    assert chunks == []
