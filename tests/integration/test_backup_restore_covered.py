@@ -101,7 +101,9 @@ def users_file(workspace: Workspace) -> str:
     return gzip.decompress(newest.read_bytes()).decode()
 
 
-def test_what_a_server_hides_from_the_account_is_warned_of(servers: Callable[[str], Server], tmp_path: Path) -> None:
+def test_what_a_server_hides_from_the_account_fails_the_backup(
+    servers: Callable[[str], Server], tmp_path: Path
+) -> None:
     server = servers("mariadb:11.8")
     server.sql("CREATE DATABASE hidden")
     server.sql("CREATE TABLE hidden.item (id int)")
@@ -112,16 +114,27 @@ def test_what_a_server_hides_from_the_account_is_warned_of(servers: Callable[[st
         home.environment["VYA_BACKUPDB_CLIENT_PATH"] = ":".join(shipped_clients())
         home.instance["users"] = False
 
-        def warned() -> list[str]:
-            assert home.run("backup", "--database", "hidden").code == 0
-            newest = max(home.tree.rglob("hidden_*.metadata.json"), key=lambda path: path.stat().st_mtime_ns)
-            return [text.partition(" of ")[0] for text in json.loads(newest.read_text())["warnings"]]
-
         server.sql("GRANT SELECT, EVENT, SHOW VIEW ON hidden.* TO blind@'%'")
-        assert warned() == ["triggers", "procedures and functions"]
+        refused = home.run("backup", "--database", "hidden")
+        assert refused.code == ExitCode.PRIVILEGE_MISSING
+        assert refused.row["reason"] == "PrivilegeMissing"
+        for part in (
+            "triggers of 'hidden' may be missing",
+            "GRANT TRIGGER ON `hidden`.* TO `blind`@`%`",
+            "mysql`.`proc",
+        ):
+            assert part in refused.row["error"]
+        checked = home.run("check", "--format", "json")
+        assert checked.code == ExitCode.PRIVILEGE_MISSING
+        found = {one["reason"] for one in json.loads(checked.out)["findings"]}
+        assert found == {"PrivilegeMissing", "DatabasesHidden", "WeakDetector"}
         server.sql("GRANT SELECT ON mysql.proc TO blind@'%'")
         server.sql("GRANT TRIGGER ON hidden.* TO blind@'%'")
-        assert warned() == []
+        assert home.run("backup", "--database", "hidden").code == 0
+        assert home.run("check").code == 0
+        server.sql("REVOKE ALL PRIVILEGES, GRANT OPTION FROM blind@'%'")
+        assert home.run("backup").code == ExitCode.NOTHING_VISIBLE
+        assert home.run("check").code == ExitCode.NOTHING_VISIBLE
     finally:
         server.sql("DROP USER blind@'%'")
         server.sql("DROP DATABASE hidden")

@@ -51,11 +51,20 @@ def make() -> Iterator[Make]:
         "ALTER TABLE t ALTER COLUMN a TYPE bigint",
         "DROP TABLE t",
         "VACUUM FULL t",
+        "CLUSTER t USING t_a",
+        "ALTER TABLE t SET TABLESPACE pg_default; ALTER TABLE t ADD COLUMN b float DEFAULT random()",
+        "DROP TABLE t; CREATE TABLE t AS SELECT 1 AS a",
+        "ALTER TABLE t RENAME TO x; ALTER TABLE other RENAME TO t",
+        "CREATE SCHEMA aside; ALTER TABLE t SET SCHEMA aside",
     ],
 )
 def test_a_table_that_is_rewritten_under_the_snapshot_fails_the_dump(pg: Rig, make: Make, statement: str) -> None:
     """pg_dump itself ends with 0 and an empty table after a TRUNCATE between its snapshot and its lock."""
-    name = make(pg.server, "rewritten", "CREATE TABLE t AS SELECT 1 AS a; CREATE TABLE other (id int)")
+    name = make(
+        pg.server,
+        "rewritten",
+        "CREATE TABLE t AS SELECT 1 AS a; CREATE INDEX t_a ON t (a); CREATE TABLE other (id int)",
+    )
     with pg.engine.snapshot(name) as snapshot:
         pg.server.sql(statement, database=name)
         with pytest.raises(DumpFailed, match=r"public\.t"):

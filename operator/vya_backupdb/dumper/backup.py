@@ -1,4 +1,4 @@
-"""The backup of one database: lock, snapshot, dump, judge, read back, publish. In this order, or not at all.
+"""The backup of one database: lock, snapshot, preflight, dump, judge, read back, publish. In this order, or not at all.
 
 A backup is published only if all of these hold: exit code 0; the closing marker; stderr clean by the known list; the
 file as long as what was written; hash, CRC, marker and tables the same when read back from the disk; the snapshot's
@@ -21,6 +21,7 @@ from vya_backupdb.dumper.pipeline import Meter, Passed
 from vya_backupdb.dumper.process import Ended
 from vya_backupdb.dumper.session import Server, Session
 from vya_backupdb.engines.base import DumpPlan, HeldLock, Snapshot, StreamScanner
+from vya_backupdb.engines.findings import require_dumpable
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.pending import PendingBackup
 
@@ -84,8 +85,9 @@ def back_up(
         session.say(StepStarted(database, "database", Step.DUMPING, expected_bytes))
         with session.tree.open(database, moment.astimezone(session.zone), run.id) as pending:
             with session.engine.snapshot(database) as snapshot:
+                require_dumpable(snapshot.findings)
                 plan = session.engine.dump(database, snapshot)
-                passed = _dump(session, database, plan, pending, lock)
+                passed = _dump(session, database, plan, pending, _Held(lock, snapshot))
                 checked = snapshot.verify(passed.scan.tables)
                 draft = _metadata(session, run, database, moment, snapshot, plan, passed, checked)
             # the snapshot is given back before the slow part: an old one keeps the server from cleaning up
@@ -100,11 +102,25 @@ def back_up(
     return Made(stored, seconds, draft.warnings)
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Lock and snapshot of one dump, looked after together."""
+
+    lock: HeldLock
+    snapshot: Snapshot
+
+    def verify(self) -> None:
+        """See `HeldLock.verify`."""
+        self.lock.verify()
+        self.snapshot.keep()
+
+
 def _dump(session: Session, database: str, plan: DumpPlan, pending: PendingBackup, lock: HeldLock) -> Passed:
     """Run the client into the file and return what passed. Raise DumpFailed unless all it said and did is good."""
 
     def source(take: Callable[[bytes], None]) -> None:
-        ended = process.run(plan.command, stop=session.tools.stop, on_chunk=plan.passing(take))
+        patience = session.database.timeouts.stall_seconds
+        ended = process.run(plan.command, stop=session.tools.stop, on_chunk=plan.passing(take), patience=patience)
         if not ended.ok:
             raise session.engine.dump_failure(database, ended.returncode, ended.stderr)
         _require_calm(session, database, ended)

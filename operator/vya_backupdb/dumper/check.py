@@ -4,7 +4,7 @@ Every step that fails is a finding with its remedy; the others go on, so that on
 of the first finding that blocks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
@@ -86,6 +86,27 @@ class _Check:
             _require_clients(session, server)
         self._found = session.engine.databases()
         self._look_at_coverage()
+        self._look_at_rights(session)
+
+    def _look_at_rights(self, session: Session) -> None:
+        """Ask for all that a dump would meet, and read the accounts as the users file would."""
+        with self._trying():
+            self._add(session.engine.preflight())
+        for one in self._found:
+            self._tools.stop.check()
+            if one.covered:
+                with self._trying():
+                    self._add(session.engine.inspect(one.name))
+        if self._database.users:
+            with self._trying():
+                for text in session.engine.users().warnings:
+                    self._note(ExitCode.OK, text, reason="UsersIncomplete", blocking=False)
+
+    def _add(self, findings: Iterable[Finding]) -> None:
+        """Add what an engine found; what blocks fails the check with the code of its reason."""
+        for one in findings:
+            code = next((code for code in ExitCode if code.reason == one.reason), ExitCode.CHECK_FAILED)
+            self._note(code, self._tools.redact(one.message), reason=one.reason, blocking=one.blocking)
 
     def _look_at_coverage(self) -> None:
         for name in missing(self._database, (), self._found):

@@ -12,7 +12,14 @@ from functools import partial
 from typing import Final
 
 from vya_backupdb.domain.config import DatabaseConfig
-from vya_backupdb.domain.errors import BackupDBError, DumpFailed, NotFound, StorageError, TreeOwnedByAnother
+from vya_backupdb.domain.errors import (
+    BackupDBError,
+    DumpFailed,
+    NotFound,
+    NothingVisible,
+    StorageError,
+    TreeOwnedByAnother,
+)
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata
@@ -180,6 +187,7 @@ class _Backup:
             else:
                 self._session.say(Noted(text, one.name, "warning"))
         if not any(one.covered for one in found):
+            require_visible(self._session, found)
             self._session.say(Noted("the server shows no database that this instance covers", level="warning"))
 
     def _one(self, kind: Kind, name: str) -> None:
@@ -265,6 +273,17 @@ def missing(config: DatabaseConfig, asked: Sequence[str], found: Sequence[Databa
 def uncovered(config: DatabaseConfig, found: Sequence[DatabaseInfo]) -> list[DatabaseInfo]:
     """Return what include and exclude select, and yet is not backed up; what they leave out is left out on purpose."""
     return [one for one in found if not one.covered and config.wants(one.name)]
+
+
+def require_visible(session: Session, found: Sequence[DatabaseInfo]) -> None:
+    """Raise NothingVisible where nothing is covered, and include and exclude are not the reason for it."""
+    hidden = [one.message for one in session.engine.preflight() if one.reason == ExitCode.NOTHING_VISIBLE.reason]
+    hidden += [f"{one.name}: {one.why}" for one in uncovered(session.database, found)]
+    if hidden:
+        raise NothingVisible(
+            f"none of the server's databases can be backed up: {'; '.join(hidden[:3])}",
+            hint="Give the account its rights back; 'vya-backupdb check' names what is missing.",
+        )
 
 
 def dry_run(session: Session, databases: tuple[str, ...], done: Callable[[str], None]) -> None:

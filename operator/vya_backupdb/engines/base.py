@@ -18,6 +18,7 @@ from typing import Final, Literal, Protocol
 
 from vya_backupdb.domain.errors import DumpFailed
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo, UsersInfo
+from vya_backupdb.domain.report import Finding
 from vya_backupdb.engines.loading import Inspector, Loader, LoadOptions
 
 Product = Literal["PostgreSQL", "MariaDB", "MySQL"]
@@ -139,8 +140,15 @@ class Snapshot(Protocol):
         """How the snapshot is taken, for ``metadata.consistency``."""
 
     @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the dump would lack, or hold in a way that does not load; see `findings.require_dumpable`."""
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the dump will not hold, or not hold consistently, as sentences."""
+
+    def keep(self) -> None:
+        """Use the sessions that hold it, now and then, so that nobody ends them as idle. Raise if one is lost."""
 
     def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
         """Return the names of the detectors that ran after the dump and found nothing.
@@ -209,6 +217,12 @@ class Engine(Protocol):
 
     def databases(self) -> list[DatabaseInfo]:
         """Return every database but the system's own, sorted by name, with whether this instance covers it."""
+
+    def preflight(self) -> tuple[Finding, ...]:
+        """Return what is in the way of a backup of the whole server, or makes it weaker."""
+
+    def inspect(self, database: str) -> tuple[Finding, ...]:
+        """Return the `findings` that a snapshot of `database` would have, without taking one."""
 
     def lock(
         self, database: str, *, wait_seconds: float, checkpoint: Checkpoint | None = None

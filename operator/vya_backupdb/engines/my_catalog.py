@@ -3,23 +3,24 @@
 ``--single-transaction`` protects from other sessions' rows, not from their DDL: a TRUNCATE, or a rename that puts
 another table in a table's place, can give an empty or a wrong table and exit code 0. So each table's identity is noted
 before the dump and compared after it: InnoDB's table id where the account may read it (PROCESS), else the creation
-time. A table that appeared meanwhile is no fault: it was no part of the moment before the dump.
-`Snapshot` is where a ``LOCK INSTANCE FOR BACKUP`` or a ``BACKUP LOCK``, which would forbid such DDL, belongs.
+time. A table that appeared meanwhile is no fault: it was no part of the moment before the dump. Where the server can
+hold such statements back (`my_guard`), it does, and the comparison only confirms it.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from vya_backupdb.domain.errors import DumpFailed, NotFound, PrivilegeMissing
+from vya_backupdb.domain.errors import ConnectionFailed, DumpFailed, NotFound, ServerError
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
-from vya_backupdb.engines import my_rights
+from vya_backupdb.engines import findings, my_guard, my_preflight
 from vya_backupdb.engines.base import Product
 from vya_backupdb.engines.my_session import Server, Session
 
 METHOD: Final = "single transaction of the dump client (consistent snapshot of InnoDB)"
+_GUARDED: Final = f"{METHOD}; changes of definitions held back ({my_guard.LOCK})"
 _TABLE_TYPES: Final = ("BASE TABLE", "SYSTEM VERSIONED")
 _BY_ID: Final = "replaced, truncated or dropped tables (InnoDB table ids)"
 _BY_TIME: Final = "replaced, truncated or dropped tables (creation times)"
@@ -30,55 +31,68 @@ _INTERNAL: Final = re.compile(r"/(?:#sql|fts_[0-9a-f]{16}_)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The tables of one database at one moment, each with what tells it from a successor of the same name."""
+    """The tables of one database at one moment, each with what tells it from a successor of the same name.
+
+    `tables` are their engines, `created` the times of their making, `ids` InnoDB's (None where they cannot be read).
+    """
 
     tables: Mapping[str, str]
-    identities: Mapping[str, str]
-    by_id: bool
+    created: Mapping[str, str]
+    ids: Mapping[str, str] | None
+
+    def identities(self, *, by_id: bool) -> dict[str, str]:
+        """Return what each table is known by: InnoDB's by id, others and all without ids by time."""
+        if self.ids is None or not by_id:
+            return dict(self.created)
+        others = {name: made for name, made in self.created.items() if self.tables[name].casefold() != "innodb"}
+        return {**self.ids, **others}
 
 
 class MySQLSnapshot:
     """What the dump of one database stands on."""
 
-    method = METHOD
-
-    def __init__(self, server: Server, session: Session, product: Product, database: str) -> None:
-        self._server, self._product, self._database = server, product, database
+    def __init__(
+        self, server: Server, session: Session, product: Product, database: str, guard: my_guard.Guard
+    ) -> None:
+        self._server, self._product, self._database, self._guard = server, product, database, guard
         self.settings = _settings(session, product, database)
         self.schema_info = _schema_info(session, database)
         self._before = look(session, product, database)
         self.tables = tuple(TableInfo(name=name) for name in sorted(self._before.tables))
         self.versioned = _versioned(session, database)
-        self.warnings = (
-            *my_rights.unseen(session, product, database),
-            *_not_transactional(session, self._before, database),
-            *_foreign_defaults(session, database),
-        )
+        self.findings = my_preflight.of_database(session, product, database)
+        self.warnings = findings.warnings(self.findings)
+
+    @property
+    def method(self) -> str:
+        """See `base.Snapshot.method`."""
+        return _GUARDED if self._guard.held else METHOD
+
+    def keep(self) -> None:
+        """See `base.Snapshot.keep`."""
+        self._guard.keep()
 
     def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
         """See `base.Snapshot.verify`."""
+        self._guard.keep()
         with self._server.session() as session:
             after = look(session, self._product, self._database)
-        self._compare_identities(after)
-        detectors = (_BY_ID if self._before.by_id and after.by_id else _BY_TIME,)
+        by_id = self._before.ids is not None and after.ids is not None
+        self._compare_identities(after, by_id=by_id)
+        detectors = (_BY_ID if by_id else _BY_TIME,)
         if found is None:
             return detectors
         self._compare_tables(after, {table.name for table in found})
         return (*detectors, _TABLE_LIST)
 
-    def _compare_identities(self, after: Seen) -> None:
-        # where the right to read ids went away between the two, names alone are compared
-        comparable = self._before.by_id == after.by_id
-        gone = {name for name in self._before.identities if name not in after.identities} if comparable else set()
-        other = {
-            name
-            for name, identity in self._before.identities.items()
-            if comparable and name in after.identities and after.identities[name] != identity
-        }
-        gone |= self._before.tables.keys() - after.tables.keys()
+    def _compare_identities(self, after: Seen, *, by_id: bool) -> None:
+        was, now = self._before.identities(by_id=by_id), after.identities(by_id=by_id)
+        other = {name for name, identity in was.items() if now.get(name) != identity}
+        gone = self._before.tables.keys() - after.tables.keys()
         if changed := sorted(gone | other):
+            listed = findings.names(changed)
             raise DumpFailed(
-                f"while {self._database!r} was dumped, tables were replaced, truncated or dropped: {_names(changed)}",
+                f"while {self._database!r} was dumped, tables were replaced, truncated or dropped: {listed}",
                 hint="The dump may hold them empty; it is not used. Run it again at a time without such statements.",
             )
 
@@ -88,17 +102,22 @@ class MySQLSnapshot:
         for names, words in ((lacking, "lacks"), (unexpected, "holds unexpected")):
             if names:
                 raise DumpFailed(
-                    f"the dump of {self._database!r} {words} tables: {_names(sorted(names))}",
+                    f"the dump of {self._database!r} {words} tables: {findings.names(sorted(names))}",
                     hint="See the client's messages.",
                 )
 
 
 @contextmanager
-def snapshot(server: Server, product: Product, database: str) -> Iterator[MySQLSnapshot]:
-    """Look at `database` now; `verify` looks again. Raise NotFound if it does not exist."""
-    with server.session() as session:
-        found = MySQLSnapshot(server, session, product, database)
-    yield found
+def snapshot(server: Server, product: Product, database: str, *, wait_seconds: int) -> Iterator[MySQLSnapshot]:
+    """Look at `database` now; `verify` looks again. Raise NotFound if it does not exist.
+
+    Changes of definitions are held back until the end of the block, where that can be had within `wait_seconds`.
+    """
+    with my_guard.guard(server, product, wait_seconds=wait_seconds) as guard:
+        with server.session() as session:
+            session.execute(f"SET SESSION lock_wait_timeout = {wait_seconds}", "setting up the session")
+            found = MySQLSnapshot(server, session, product, database, guard)
+        yield found
 
 
 def look(session: Session, product: Product, database: str) -> Seen:
@@ -110,10 +129,8 @@ def look(session: Session, product: Product, database: str) -> Seen:
         db=database,
     )
     tables = {row["name"]: str(row["engine"]) for row in rows}
-    identities = _ids(session, product, database)
-    if identities is None:
-        return Seen(tables, {row["name"]: str(row["created"]) for row in rows if row["created"]}, by_id=False)
-    return Seen(tables, identities, by_id=True)
+    created = {row["name"]: str(row["created"]) for row in rows if row["created"]}
+    return Seen(tables, created, _ids(session, product, database))
 
 
 def _ids(session: Session, product: Product, database: str) -> dict[str, str] | None:
@@ -126,7 +143,10 @@ def _ids(session: Session, product: Product, database: str) -> dict[str, str] | 
             f"reading the table ids of {database!r}",
             prefix=f"{plain[0] if plain else ''}%",
         )
-    except PrivilegeMissing:
+    except ConnectionFailed:
+        raise
+    except ServerError:
+        # without PROCESS; or MySQL, which opens each table for it, met one that a waiting ALTER closes
         return None
     pattern = re.compile(file_name_pattern(database) + "/")
     names = ((str(row["name"]), str(row["id"])) for row in rows)
@@ -184,38 +204,3 @@ def _schema_info(session: Session, database: str) -> SchemaInfo:
 def _versioned(session: Session, database: str) -> bool:
     sql = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = :db AND TABLE_TYPE = 'SYSTEM VERSIONED'"
     return bool(session.value(sql, f"looking for versioned tables in {database!r}", db=database))
-
-
-def _not_transactional(session: Session, seen: Seen, database: str) -> Iterator[str]:
-    sql = "SELECT ENGINE AS engine FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'"
-    safe = {str(row["engine"]).casefold() for row in session.rows(sql, "listing the storage engines")}
-    names = sorted(f"{name} ({engine})" for name, engine in seen.tables.items() if engine.casefold() not in safe)
-    if names:
-        yield f"{database!r} has tables that no snapshot protects, rows may be of different moments: {_names(names)}"
-
-
-def _foreign_defaults(session: Session, database: str) -> Iterator[str]:
-    rows: list[dict[str, Any]] = session.rows(
-        """SELECT o.name FROM (
-            SELECT ROUTINE_NAME AS name, DATABASE_COLLATION AS c FROM information_schema.ROUTINES
-            WHERE ROUTINE_SCHEMA = :db
-            UNION ALL SELECT TRIGGER_NAME, DATABASE_COLLATION FROM information_schema.TRIGGERS
-            WHERE TRIGGER_SCHEMA = :db
-            UNION ALL SELECT EVENT_NAME, DATABASE_COLLATION FROM information_schema.EVENTS
-            WHERE EVENT_SCHEMA = :db) o
-          WHERE o.c <> (SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA
-                        WHERE SCHEMA_NAME = :db LIMIT 1)""",
-        f"reading the collations of {database!r}",
-        db=database,
-    )
-    if rows:
-        names = _names(sorted({str(row["name"]) for row in rows}))
-        yield (
-            f"{database!r} has routines made under another default collation: {names}; its dump alters the database"
-            " by name, so it cannot be restored under another name"
-        )
-
-
-def _names(names: Sequence[str], most: int = 10) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,12 +1,13 @@
-"""What a MySQL or MariaDB server hides from the backup account: these servers list only what an account may use.
+"""The rights of the backup account on a MySQL or MariaDB server, read from its own grants.
 
-A table without SELECT, a trigger without TRIGGER, a routine without the right to its body is not refused but absent,
-from every list and so from the dump, which ends with 0. Only the account's own grants tell; they are read as the server
-shows them, roles included.
+These servers list only what an account may use: a table without SELECT, a trigger without TRIGGER, a routine without
+the right to its body is not refused but absent, from every list and so from the dump, which ends with 0. Only the
+account's own grants tell; they are read as the server shows them, roles included. A partial revoke (MySQL) takes a
+global right away from one database.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,10 @@ from vya_backupdb.engines.my_session import Session
 
 _DOING: Final = "reading the account's own grants"
 _NAME: Final = r"(?:\*|`(?:[^`]|``)*`)"
-_GRANT: Final = re.compile(rf"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<on>{_NAME})\.(?P<object>{_NAME}) TO ", re.DOTALL)
+_GRANT: Final = re.compile(
+    rf"(?P<verb>GRANT|REVOKE) (?P<rights>.+?) ON (?:TABLE )?(?P<on>{_NAME})\.(?P<object>{_NAME}) (?:TO|FROM) ",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +39,52 @@ class Grant:
         return self.object == "*" and (self.databases == "*" or _like(self.databases).fullmatch(database) is not None)
 
 
-def unseen(session: Session, product: Product, database: str) -> Iterator[str]:
-    """Yield a sentence for each kind of object of `database` that may be missing, with the grant that would show it."""
-    grants = tuple(parse_grants(_shown(session, product)))
-    of_database = [grant for grant in grants if grant.covers(database)]
-    for right, what in (("SELECT", "tables"), ("TRIGGER", "triggers")):
-        if not any(grant.gives(right) for grant in of_database):
-            yield (
-                f"{what} of {database!r} may be missing: the account has no {right} on all of it,"
-                f" and the server hides what an account may not use (GRANT {right} ON the database)"
-            )
-    if not any(_shows_routines(grant, product, database) for grant in grants):
-        right = "SELECT ON mysql.proc" if product == "MariaDB" else "SHOW_ROUTINE ON *.*"
-        yield (
-            f"procedures and functions of {database!r} may be missing: the server hides them from the account"
-            f" (GRANT {right})"
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """All that one account may do."""
+
+    grants: tuple[Grant, ...]
+    revokes: tuple[Grant, ...] = ()
+
+    def everywhere(self, *rights: str) -> bool:
+        """Whether the account has one of `rights` on the whole server."""
+        return any(grant.databases == "*" and grant.object == "*" and grant.gives(*rights) for grant in self.grants)
+
+    def on_all_of(self, database: str, *rights: str) -> bool:
+        """Whether the account has one of `rights` on everything in `database`, now and later."""
+        for right in rights:
+            given = [grant for grant in self.grants if grant.covers(database) and grant.gives(right)]
+            # only what is given on the whole server can be revoked in part
+            revoked = any(one.databases == database and one.gives(right) for one in self.revokes)
+            if any(grant.databases != "*" or not revoked for grant in given):
+                return True
+        return False
+
+    def reads_bodies(self, product: Product, database: str) -> bool:
+        """Whether the server shows the account the bodies of all routines of `database`."""
+        if product == "MySQL":
+            return self.everywhere("SELECT", "SHOW_ROUTINE")
+        return (
+            self.on_all_of("mysql", "SELECT")
+            or any(one.databases == "mysql" and one.object == "proc" and one.gives("SELECT") for one in self.grants)
+            or self.on_all_of(database, "SHOW CREATE ROUTINE")
         )
 
 
-def parse_grants(lines: Iterable[str]) -> Iterator[Grant]:
-    """Yield what ``SHOW GRANTS`` shows of privileges; grants of roles, and of columns alone, are none."""
+def rights_of(session: Session, product: Product) -> Rights:
+    """Return what the session's own account may do."""
+    return parse_rights(_shown(session, product))
+
+
+def parse_rights(lines: Iterable[str]) -> Rights:
+    """Return what ``SHOW GRANTS`` shows of privileges; grants of roles, and of columns alone, are none."""
+    grants: dict[str, list[Grant]] = {"GRANT": [], "REVOKE": []}
     for line in lines:
         if match := _GRANT.match(line):
             words = (word.strip().upper() for word in re.sub(r"\([^)]*\)", "(columns)", match["rights"]).split(","))
             rights = frozenset(word for word in words if "(" not in word)
-            yield Grant(rights, _name(match["on"]), _name(match["object"]))
-
-
-def _shows_routines(grant: Grant, product: Product, database: str) -> bool:
-    if product == "MySQL":
-        return grant.databases == "*" and grant.gives("SELECT", "SHOW_ROUTINE")
-    on_table = grant.object in ("*", "proc") and grant.databases in ("*", "mysql")
-    return (on_table and grant.gives("SELECT")) or (grant.covers(database) and grant.gives("SHOW CREATE ROUTINE"))
+            grants[match["verb"]].append(Grant(rights, _name(match["on"]), _name(match["object"])))
+    return Rights(tuple(grants["GRANT"]), tuple(grants["REVOKE"]))
 
 
 def _shown(session: Session, product: Product) -> list[str]:

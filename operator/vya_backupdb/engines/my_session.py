@@ -67,8 +67,12 @@ class Session:
 
     def shown(self, sql: str, doing: str) -> list[str]:
         """Return the first column of a ``SHOW …`` that stands as it is (no ':' or '%' has a meaning)."""
+        return [str(row[0]) for row in self.table(sql, doing)]
+
+    def table(self, sql: str, doing: str) -> list[tuple[Any, ...]]:
+        """Return all columns of a statement that stands as it is."""
         try:
-            return [str(row[0]) for row in self._execute(sql)]
+            return [tuple(row) for row in self._execute(sql)]
         except SQLAlchemyError as error:
             raise my_errors.of_statement(error, doing, self._redact) from error
 

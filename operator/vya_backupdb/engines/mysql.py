@@ -17,7 +17,8 @@ from typing import Final
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import ConfigurationError, DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
-from vya_backupdb.engines import locks, my_catalog, my_loader, my_restore, my_users, stderr, tls
+from vya_backupdb.domain.report import Finding
+from vya_backupdb.engines import locks, my_catalog, my_loader, my_preflight, my_restore, my_users, stderr, tls
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -147,9 +148,20 @@ class MySQL:
             )
             yield locks.SessionLock(database, lambda: asked("SELECT IS_USED_LOCK(:name) = CONNECTION_ID()"))
 
+    def preflight(self) -> tuple[Finding, ...]:
+        """See `base.Engine.preflight`."""
+        with self._server.session() as session:
+            return my_preflight.of_server(session, self._product)
+
+    def inspect(self, database: str) -> tuple[Finding, ...]:
+        """See `base.Engine.inspect`."""
+        with self._server.session() as session:
+            return my_preflight.of_database(session, self._product, database)
+
     def snapshot(self, database: str) -> contextlib.AbstractContextManager[my_catalog.MySQLSnapshot]:
         """See `base.Engine.snapshot`."""
-        return my_catalog.snapshot(self._server, self._product, database)
+        seconds = self._config.timeouts.lock_seconds
+        return my_catalog.snapshot(self._server, self._product, database, wait_seconds=seconds)
 
     def dump(self, database: str, snapshot: Snapshot) -> DumpPlan:
         """See `base.Engine.dump`. `snapshot` is one of this engine's own."""
@@ -177,7 +189,8 @@ class MySQL:
             # with GTIDs the client would lock all tables and write a line that no other server can take
             "--set-gtid-purged=OFF",
             "--column-statistics=0",
-            *(("--init-command=SET SESSION max_execution_time=0",) if client.version >= (9,) else ()),
+            # net_read_timeout and net_write_timeout the client itself sets to a day
+            f"--init-command=SET SESSION max_execution_time=0, lock_wait_timeout={self._config.timeouts.lock_seconds}",
         )
 
     def scanner(self) -> MySQLScanner:

@@ -3,19 +3,23 @@
 pg_dump takes its locks after the snapshot. A TRUNCATE or a rewriting ALTER TABLE that commits in between leaves a table
 visible but empty, and pg_dump ends with 0 all the same. The detector compares ``pg_class.relfilenode`` as the snapshot
 sees it with ``pg_relation_filenode()``, which sees the present; it runs once after the dump, whose locks stopped
-everything later. Materialized views are left out: their rows are no part of a dump, and a REFRESH would trip it.
+everything later. Tables are locked and read by name, not by what the name stood for in the snapshot: a rename that puts
+another table in a table's place is told by asking what the name stands for now. Materialized views are left out: their
+rows are no part of a dump, and a REFRESH would trip it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from vya_backupdb.domain.errors import DumpFailed
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
+from vya_backupdb.domain.report import Finding
+from vya_backupdb.engines import findings, pg_preflight
 from vya_backupdb.engines.pg_session import Server, Session, name_list
 
 METHOD: Final = "repeatable read snapshot, exported to pg_dump"
-DETECTORS: Final = ("rewritten or dropped tables (relfilenode)", "table list of the stream")
+DETECTORS: Final = ("rewritten, dropped or renamed tables (relfilenode, name)", "table list of the stream")
 
 _NOT_SYSTEM: Final = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _NO_MEMBER: Final = (
@@ -37,7 +41,8 @@ _CHANGED: Final = f"""
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_DUMPED}
-      AND c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)
+      AND (c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)
+        OR pg_catalog.to_regclass(pg_catalog.format('%I.%I', n.nspname, c.relname)) IS DISTINCT FROM c.oid)
     ORDER BY 1, 2"""  # noqa: S608 - constants
 
 _RELATIONS: Final = f"""(SELECT count(*) FROM pg_catalog.pg_class c
@@ -60,7 +65,7 @@ class PostgreSQLSnapshot:
 
     method = METHOD
 
-    def __init__(self, session: Session, database: str) -> None:
+    def __init__(self, session: Session, database: str, accepted: Callable[[str], bool]) -> None:
         self._session = session
         self._database = database
         self.identifier = str(session.value("SELECT pg_catalog.pg_export_snapshot()", "exporting a snapshot"))
@@ -68,9 +73,11 @@ class PostgreSQLSnapshot:
         self.settings = settings_of(session)
         counts = session.rows(_COUNTS, f"counting the objects of {database!r}")[0]
         self.schema_info = SchemaInfo(**{f"{name}_count": value for name, value in counts.items()})
-        self.tables, self.warnings = self._read_tables()
+        self.tables, unlogged = self._read_tables()
+        self.findings = (*pg_preflight.of_database(session, database, accepted), *unlogged)
+        self.warnings = findings.warnings(self.findings)
 
-    def _read_tables(self) -> tuple[tuple[TableInfo, ...], tuple[str, ...]]:
+    def _read_tables(self) -> tuple[tuple[TableInfo, ...], tuple[Finding, ...]]:
         rows = self._session.rows(_TABLES, f"listing the tables of {self._database!r}")
         standby = self._session.value("SELECT pg_catalog.pg_is_in_recovery()", "asking for the server's role")
         unlogged = [f"{row['schema']}.{row['name']}" for row in rows if row["unlogged"]]
@@ -79,7 +86,12 @@ class PostgreSQLSnapshot:
         )
         if not (standby and unlogged):
             return dumped, ()
-        return dumped, (f"the server is a standby: the rows of unlogged tables are missing: {name_list(unlogged)}",)
+        text = f"the server is a standby: the rows of unlogged tables of {self._database!r} are missing"
+        return dumped, (findings.note("Unlogged", f"{text}: {name_list(unlogged)}", "back up the primary"),)
+
+    def keep(self) -> None:
+        """See `base.Snapshot.keep`."""
+        self._session.value("SELECT 1", f"keeping the snapshot of {self._database!r}")
 
     def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
         """See `base.Snapshot.verify`."""
@@ -87,7 +99,7 @@ class PostgreSQLSnapshot:
         if changed:
             names = name_list([f"{row['schema']}.{row['name']}" for row in changed])
             raise DumpFailed(
-                f"while {self._database!r} was dumped, tables were rewritten, truncated or dropped: {names}",
+                f"while {self._database!r} was dumped, tables were rewritten, truncated, dropped or renamed: {names}",
                 hint="The dump may hold them empty; it is not used. Run it again at a time without such statements.",
             )
         if found is None:
@@ -97,11 +109,11 @@ class PostgreSQLSnapshot:
 
 
 @contextmanager
-def snapshot(server: Server, database: str) -> Iterator[PostgreSQLSnapshot]:
-    """Hold a snapshot of `database` in a session of its own."""
+def snapshot(server: Server, database: str, accepted: Callable[[str], bool]) -> Iterator[PostgreSQLSnapshot]:
+    """Hold a snapshot of `database` in a session of its own; for `accepted` see `pg_preflight.of_database`."""
     with server.session(database) as session:
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", f"taking a snapshot of {database!r}")
-        yield PostgreSQLSnapshot(session, database)
+        yield PostgreSQLSnapshot(session, database, accepted)
 
 
 def compare_tables(database: str, expected: Sequence[TableInfo], found: Sequence[TableInfo]) -> None:

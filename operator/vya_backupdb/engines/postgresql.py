@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
-from vya_backupdb.engines import locks, pg_catalog, pg_errors, pg_loader, pg_restore, pg_users, stderr
+from vya_backupdb.domain.report import Finding
+from vya_backupdb.engines import locks, pg_catalog, pg_errors, pg_loader, pg_preflight, pg_restore, pg_users, stderr
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -40,7 +41,6 @@ from vya_backupdb.engines.pg_transforms import PgRules
 
 _EVERYTHING: Final = LoadOptions()
 SCRATCH: Final = re.compile(r"vya_[0-9a-f]{12}")
-_TABLE_LOCK_WAIT: Final = "60s"
 _UNKNOWN_BELOW_17: Final = b"SET transaction_timeout = 0;\n"
 
 _DATABASES: Final = """
@@ -171,9 +171,21 @@ class PostgreSQL:
             raise pg_errors.of_statement(error, "asking for the lock", self._redact) from error
         return True
 
+    def preflight(self) -> tuple[Finding, ...]:
+        """See `base.Engine.preflight`: this server hides no database from its list."""
+        return ()
+
+    def inspect(self, database: str) -> tuple[Finding, ...]:
+        """See `base.Engine.inspect`."""
+        with self._server.session(database) as session:
+            return pg_preflight.of_database(session, database, self._accepts)
+
+    def _accepts(self, line: str) -> bool:
+        return not self.judge_stderr(line)
+
     def snapshot(self, database: str) -> contextlib.AbstractContextManager[pg_catalog.PostgreSQLSnapshot]:
         """See `base.Engine.snapshot`."""
-        return pg_catalog.snapshot(self._server, database)
+        return pg_catalog.snapshot(self._server, database, self._accepts)
 
     def dump(self, database: str, snapshot: Snapshot) -> DumpPlan:
         """See `base.Engine.dump`. `snapshot` is one of this engine's own."""
@@ -186,7 +198,7 @@ class PostgreSQL:
             "--compress=0",
             "--no-password",
             "--quote-all-identifiers",
-            f"--lock-wait-timeout={_TABLE_LOCK_WAIT}",
+            f"--lock-wait-timeout={self._config.timeouts.lock_seconds}s",
             # the database's own: what is LATIN1 or of no encoding at all stays byte for byte what it is
             f"--encoding={snapshot.encoding}",
             f"--snapshot={snapshot.identifier}",

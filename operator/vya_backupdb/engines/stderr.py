@@ -34,7 +34,14 @@ _HINTS: Final = (
     ),
     (r"permission denied for|[Aa]ccess denied", "Grant the backup account what the message names."),
     (r"out of shared memory|max_locks_per_transaction", "Raise max_locks_per_transaction on the server."),
-    (r"canceling statement due to lock timeout", "A table was locked for longer than a minute; run it again later."),
+    (
+        r"canceling statement due to lock timeout|Lock wait timeout exceeded",
+        "A table was locked for longer than timeouts.lock_seconds; run it again later.",
+    ),
+    (
+        r"due to conflict with recovery|due to recovery conflict",
+        "Set hot_standby_feedback = on on the standby, raise its max_standby_streaming_delay, or back up the primary.",
+    ),
     (
         r"references invalid table|definer .* does not exist|\(1449\)|\(1356\)",
         "Drop or mend the view or routine that the message names.",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from vya_backupdb.engines.my_rights import parse_grants
+from vya_backupdb.engines.base import Product
+from vya_backupdb.engines.my_rights import parse_rights
 
 
 @pytest.mark.parametrize(
@@ -23,4 +24,28 @@ from vya_backupdb.engines.my_rights import parse_grants
     ],
 )
 def test_a_grant_counts_for_whole_databases_that_it_names(line: str, database: str, right: str, expected: bool) -> None:
-    assert any(grant.covers(database) and grant.gives(right) for grant in parse_grants([line])) is expected
+    assert parse_rights([line]).on_all_of(database, right) is expected
+
+
+def test_a_partial_revoke_takes_a_right_from_one_database() -> None:
+    lines = ["GRANT SELECT ON *.* TO `b`@`%`", "REVOKE SELECT ON `shop`.* FROM `b`@`%`"]
+    rights = parse_rights(lines)
+    assert rights.on_all_of("blog", "SELECT")
+    assert not rights.on_all_of("shop", "SELECT")
+    assert parse_rights([*lines, "GRANT SELECT ON `shop`.* TO `b`@`%`"]).on_all_of("shop", "SELECT")
+
+
+@pytest.mark.parametrize(
+    ("line", "product", "expected"),
+    [
+        ("GRANT SELECT ON `mysql`.`proc` TO `b`@`%`", "MariaDB", True),
+        ("GRANT SELECT ON `mysql`.* TO `b`@`%`", "MariaDB", True),
+        ("GRANT SELECT ON *.* TO `b`@`%`", "MariaDB", True),
+        ("GRANT SHOW CREATE ROUTINE ON `shop`.* TO `b`@`%`", "MariaDB", True),
+        ("GRANT SELECT ON `mysql`.`user` TO `b`@`%`", "MariaDB", False),
+        ("GRANT SHOW_ROUTINE ON *.* TO `b`@`%`", "MySQL", True),
+        ("GRANT SELECT ON `mysql`.* TO `b`@`%`", "MySQL", False),
+    ],
+)
+def test_who_sees_the_bodies_of_routines(line: str, product: Product, expected: bool) -> None:
+    assert parse_rights([line]).reads_bodies(product, "shop") is expected

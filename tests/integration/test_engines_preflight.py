@@ -1,0 +1,291 @@
+"""What a dump would lack is named before it begins, with the statement that mends it; and the statement does."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from tests.clients import shipped_clients
+from tests.fixtures.engine_rig import Rig, rig
+from tests.fixtures.scratch_databases import Make, mysql_databases, postgresql_databases, run
+from tests.servers import Server
+
+from vya_backupdb.domain.errors import DumpFailed, PrivilegeMissing
+from vya_backupdb.domain.report import Finding
+from vya_backupdb.engines.findings import require_dumpable
+
+MY = ("mariadb:10.11", "mariadb:11.8", "mysql:9.7")
+
+
+@pytest.fixture(params=MY)
+def my(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
+    """Each server of the family, as its administrator."""
+    return rig(servers(request.param), shipped_clients())
+
+
+@pytest.fixture
+def mysql(servers: Callable[[str], Server]) -> Rig:
+    """MySQL, as its administrator."""
+    return rig(servers("mysql:9.7"), shipped_clients())
+
+
+@pytest.fixture
+def maria(servers: Callable[[str], Server]) -> Rig:
+    """MariaDB, as its administrator."""
+    return rig(servers("mariadb:11.8"), shipped_clients())
+
+
+@pytest.fixture(params=["postgres:15", "postgres:18"])
+def pg(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
+    """The oldest and the newest PostgreSQL, as its administrator."""
+    return rig(servers(request.param), shipped_clients())
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """MySQL's and MariaDB's databases that are dropped afterwards."""
+    with mysql_databases() as making:
+        yield making
+
+
+@pytest.fixture
+def make_pg() -> Iterator[Make]:
+    """PostgreSQL's databases and roles that are dropped afterwards."""
+    with postgresql_databases() as making:
+        yield making
+
+
+def blocking(found: tuple[Finding, ...]) -> list[Finding]:
+    """Return the findings that keep a dump from beginning."""
+    return [one for one in found if one.blocking]
+
+
+def remedy(finding: Finding) -> str:
+    """Return the statement in the closing brackets of a finding."""
+    return finding.message.rpartition(" (")[2].removesuffix(")").split(", or ")[0]
+
+
+def test_a_healthy_database_has_no_findings(my: Rig, make: Make) -> None:
+    assert (
+        my.engine.inspect(make(my.server, "healthy", "CREATE TABLE t (a int)", "CREATE VIEW v AS SELECT 1 AS a")) == ()
+    )
+    assert my.engine.preflight() == ()
+
+
+def test_objects_that_the_account_cannot_see_are_named_and_granted(my: Rig, make: Make) -> None:
+    """The server hides what an account may not use: without this, the dump would end well and lack it."""
+    name = make(
+        my.server, "hi_d`den", "CREATE TABLE t (a int)", "CREATE VIEW v AS SELECT a FROM t", "CREATE TABLE u (a int)"
+    )
+    my.server.sql("CREATE USER `bl'ind`@'%' IDENTIFIED BY 'pw'; GRANT SELECT ON `hi_d``den`.`v` TO `bl'ind`@'%'")
+    try:
+        blind = rig(my.server, shipped_clients(), user="bl'ind", password="pw")
+        first = blocking(blind.engine.inspect(name))
+        assert [one.reason for one in first] == ["PrivilegeMissing"] * (4 if my.server.product == "mysql" else 3)
+        assert "lacks SELECT, TRIGGER, EVENT" in first[0].message
+        assert "SHOW VIEW" in first[1].message
+        assert "procedures and functions" in first[2].message
+        with pytest.raises(PrivilegeMissing, match="may be missing"):
+            require_dumpable(first)
+        for one in first:
+            my.server.sql(remedy(one))
+        assert blind.engine.inspect(name) == ()
+        assert blind.dump(name).scan.complete
+    finally:
+        my.server.sql("DROP USER `bl'ind`@'%'")
+
+
+def test_an_account_that_sees_nothing_is_told(my: Rig) -> None:
+    my.server.sql("CREATE USER empty_handed IDENTIFIED BY 'pw'")
+    try:
+        engine = rig(my.server, (), user="empty_handed", password="pw").engine
+        (finding,) = blocking(engine.preflight())
+        assert finding.reason == "NothingVisible"
+        my.server.sql(remedy(finding))
+        hints = engine.preflight()
+        assert blocking(hints) == []
+        expected = {"WeakDetector"} if my.server.product == "mariadb" else {"WeakDetector", "DefinitionsNotBlocked"}
+        assert {one.reason for one in hints} == expected
+        for one in hints:
+            my.server.sql(remedy(one))
+        assert engine.preflight() == ()
+    finally:
+        my.server.sql("DROP USER empty_handed")
+
+
+def test_views_that_cannot_be_opened_are_named(my: Rig, make: Make) -> None:
+    """Both clients stop at the first, maybe after hours; here all are named."""
+    name = make(
+        my.server, "broken", "CREATE TABLE t (a int)", "CREATE VIEW `lo``oking` AS SELECT a FROM t",
+        "CREATE VIEW second AS SELECT a FROM t", "DROP TABLE t",
+    )  # fmt: skip
+    found = blocking(my.engine.inspect(name))
+    assert ["lo`oking" in found[0].message, "second" in found[1].message] == [True, True]
+    with pytest.raises(DumpFailed, match=r"oking.*second"):
+        require_dumpable(found)
+    for one in found:
+        my.server.sql(remedy(one))
+    assert my.engine.inspect(name) == ()
+
+
+def test_definers_that_do_not_exist_are_warned_of(my: Rig, make: Make) -> None:
+    my.server.sql("CREATE USER `go'ne` IDENTIFIED BY 'pw'")
+    name = make(
+        my.server, "orphans", "CREATE TABLE t (a int)", "CREATE DEFINER=`go'ne` VIEW v AS SELECT 1 AS a",
+        "CREATE DEFINER=`go'ne` TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET @a = 1", "DROP USER `go'ne`",
+    )  # fmt: skip
+    (finding,) = my.engine.inspect(name)
+    assert (finding.reason, finding.blocking) == ("DefinerMissing", False)
+    assert "tr, v" in finding.message
+    assert "go'ne@%" in finding.message
+    assert my.dump(name).snapshot.warnings == (finding.message,)
+
+
+@pytest.mark.parametrize("kind", ["TRIGGER", "EVENT"])
+def test_a_body_that_ends_with_a_semicolon_is_refused(mysql: Rig, make: Make, kind: str) -> None:
+    """MySQL's client dumps it and ends with 0, and no server takes the dump; proved here by loading it."""
+    name, again = make(mysql.server, "semicolon", "CREATE TABLE t (a int)"), make(mysql.server, "semicolon again")
+    statement = {
+        "TRIGGER": "CREATE TRIGGER ended BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1",
+        "EVENT": "CREATE EVENT ended ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1",
+    }[kind]
+    mysql.server.sql(f"{statement}; SELECT 1", database=name)
+    dumped = mysql.dump(name)
+    with pytest.raises(Exception, match="1064"):
+        mysql.load(dumped.sql, again)
+    (finding,) = dumped.snapshot.findings
+    assert finding.blocking
+    assert f"DROP {kind} `semicolon`.`ended`" in finding.message
+    mysql.server.sql(f"DROP {kind} ended; SELECT 1", database=name)
+    run(mysql.server, name, statement)
+    assert mysql.engine.inspect(name) == ()
+
+
+def test_a_foreign_key_that_no_server_takes_back_is_refused(maria: Rig, make: Make) -> None:
+    """The server names it after the table, and lets that name be longer than it takes in a statement."""
+    table = "é" * 60
+    name, again = (
+        make(
+            maria.server, "long key", "CREATE TABLE p (id int PRIMARY KEY)",
+            f"CREATE TABLE `{table}` (p int, FOREIGN KEY (p) REFERENCES p (id))",
+            "CREATE TABLE `tick``ed` (p int, FOREIGN KEY (p) REFERENCES p (id))",
+        ),
+        make(maria.server, "long key again"),
+    )  # fmt: skip
+    dumped = maria.dump(name)
+    with pytest.raises(Exception, match=r"too long|1059"):
+        maria.load(dumped.sql, again)
+    (finding,) = dumped.snapshot.findings
+    assert finding.blocking
+    assert table in finding.message
+    run(
+        maria.server, name, f"RENAME TABLE `{table}` TO short", "ALTER TABLE short DROP FOREIGN KEY short_ibfk_1",
+        "ALTER TABLE short ADD CONSTRAINT own FOREIGN KEY (p) REFERENCES p (id)", f"RENAME TABLE short TO `{table}`",
+    )  # fmt: skip
+    assert maria.engine.inspect(name) == ()
+
+
+def test_changes_of_definitions_wait_for_a_dump(mysql: Rig, make: Make) -> None:
+    name = make(mysql.server, "guarded", "CREATE TABLE t (a int)", "CREATE TABLE m (a int) ENGINE=MyISAM")
+    with contextlib.closing(mysql.server.connect(name)) as other, other.cursor() as cursor:
+        cursor.execute("SET SESSION lock_wait_timeout = 1")
+        with mysql.engine.snapshot(name) as one, mysql.engine.snapshot(name) as two:
+            one.keep()
+            assert "LOCK INSTANCE FOR BACKUP" in one.method
+            assert one.method == two.method
+            cursor.execute("INSERT INTO t VALUES (1)")
+            cursor.execute("INSERT INTO m VALUES (1)")
+            with pytest.raises(Exception, match="Lock wait timeout"):
+                cursor.execute("TRUNCATE t")
+            one.verify()
+        cursor.execute("TRUNCATE t")
+
+
+def test_a_lock_that_is_not_to_be_had_leaves_it_to_the_detectors(mysql: Rig, make: Make) -> None:
+    name, other = make(mysql.server, "unguarded", "CREATE TABLE t (a int)"), make(mysql.server, "another")
+    run(mysql.server, other, "CREATE TABLE t (a int)")
+    weak = rig(mysql.server, shipped_clients(), timeouts={"lock_seconds": 1})
+    waiting = "SELECT 1 FROM performance_schema.processlist WHERE STATE = 'Waiting for table metadata lock'"
+    with ThreadPoolExecutor(1) as pool:
+        with contextlib.closing(mysql.server.connect(other)) as reader, reader.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT * FROM t")
+            altered = pool.submit(run, mysql.server, other, "ALTER TABLE t ADD COLUMN b int")
+            while not mysql.server.sql(waiting):
+                assert not altered.done()
+            with weak.engine.snapshot(name) as snapshot:
+                assert "LOCK INSTANCE" not in snapshot.method
+        altered.result()
+
+
+def test_a_lost_guard_is_not_claimed(mysql: Rig, make: Make) -> None:
+    name = make(mysql.server, "lost guard", "CREATE TABLE t (a int)")
+    with mysql.engine.snapshot(name) as snapshot:
+        for (identity,) in mysql.server.sql("SELECT ID FROM performance_schema.processlist WHERE COMMAND = 'Sleep'"):
+            mysql.server.sql(f"KILL {identity}")
+        assert snapshot.verify(snapshot.tables)
+        assert "LOCK INSTANCE" not in snapshot.method
+
+
+SEALED = """
+CREATE SCHEMA "se aled"; CREATE TABLE "se aled".t (a int); CREATE TABLE open (a int); CREATE SEQUENCE s;
+CREATE TABLE secured (a int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+SELECT lo_from_bytea(4242, 'x');
+"""
+
+
+def test_what_a_plain_role_may_not_read_is_named_and_granted(pg: Rig, make_pg: Make) -> None:
+    name = make_pg(pg.server, "sealed", SEALED)
+    make_pg(pg.server, 'pl"ain', kind="ROLE", options="LOGIN PASSWORD 'pw'")
+    plain = rig(pg.server, shipped_clients(), user='pl"ain', password="pw")
+    found = blocking(plain.engine.inspect(name))
+    text = "\n".join(one.message for one in found)
+    assert {one.reason for one in found} == {"PrivilegeMissing"}
+    for part in ('"se aled"', '"public"."open"', '"public"."s"', "public.secured", "1 large objects"):
+        assert part in text
+    with pytest.raises(PrivilegeMissing, match="and 2 more"):
+        require_dumpable(found)
+    pg.server.sql('GRANT pg_read_all_data TO "pl""ain"')
+    left = blocking(plain.engine.inspect(name))
+    assert [remedy(one) for one in left] == [
+        'ALTER ROLE "pl""ain" BYPASSRLS',
+        'ALTER ROLE "pl""ain" SET lo_compat_privileges = on',
+    ]
+    for one in left:
+        pg.server.sql(remedy(one))
+    assert plain.engine.inspect(name) == ()
+    assert b"4242" in plain.dump(name).sql
+
+
+def test_what_only_superusers_see_is_named(pg: Rig, make_pg: Make) -> None:
+    name = make_pg(
+        pg.server,
+        "subscribed",
+        "CREATE SUBSCRIPTION news CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE);",
+    )
+    make_pg(pg.server, "plain", kind="ROLE", options="LOGIN PASSWORD 'pw' BYPASSRLS")
+    pg.server.sql("GRANT pg_read_all_data TO plain")
+    try:
+        (finding,) = rig(pg.server, (), user="plain", password="pw").engine.inspect(name)
+        assert "news" in finding.message
+        accepting = {"allowed_stderr": ["pg_dump: warning: subscriptions not dumped .*"]}
+        accepted = rig(pg.server, shipped_clients(), user="plain", password="pw", **accepting)
+        assert accepted.engine.inspect(name) == ()
+        assert accepted.dump(name).scan.complete
+    finally:
+        pg.server.sql("DROP SUBSCRIPTION news", database=name)
+
+
+MANY = """DO $$ BEGIN FOR n IN 1..40 LOOP
+    EXECUTE format('CREATE TABLE %I (a int)', gen_random_uuid()); END LOOP; END $$"""
+
+
+def test_more_tables_than_locks_are_warned_of(servers: Any) -> None:
+    arguments = ("-c", "max_locks_per_transaction=10", "-c", "max_connections=10", "-c", "max_wal_senders=0")
+    with servers.own("postgres:17", arguments=arguments) as server:
+        for _ in range(3):
+            server.sql(MANY)
+        (finding,) = rig(server, ()).engine.inspect("postgres")
+    assert (finding.reason, finding.blocking) == ("LockBudget", False)
+    assert "120 tables" in finding.message
