@@ -110,7 +110,9 @@ def _parse(text: str, path: Path) -> Mapping[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{where}: {error.problem}", hint="Correct the YAML there.") from None
+        tab = "'\\t'" in str(error.problem)
+        hint = "Indent with blanks, never tabs." if tab else "Correct the YAML there."
+        raise ConfigurationError(f"{path}{where}: {error.problem}", hint=hint) from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is not YAML: {error}", hint="Remove what is not text.") from None
     if not isinstance(data, Mapping):

@@ -132,14 +132,16 @@ class DatabaseConfig(Model):
     @classmethod
     def _plain_id(cls, value: str) -> str:
         if not DATABASE_ID.fullmatch(value):
-            raise ValueError(f"{value!r} may hold letters, digits and '-' only (it names a directory)")
+            raise ValueError(
+                "may hold letters, digits and '-' only, because it names a directory; write one such as shop-1"
+            )
         return value
 
     @field_validator("host")
     @classmethod
     def _plain_host(cls, value: str) -> str:
         if re.search(r"[\s/@?=,]", value) and not value.startswith("/"):
-            raise ValueError(f"{value!r} is not a host name or an address")
+            raise ValueError("is no host name or address; write one without user, port and blanks, such as db.example")
         return value
 
     @field_validator("allowed_stderr")
@@ -149,7 +151,9 @@ class DatabaseConfig(Model):
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+                raise ValueError(
+                    f"no regular expression: {error.msg}; write '\\' before a literal bracket, dot or star, as \\("
+                ) from None
         return value
 
     @model_validator(mode="after")
@@ -157,7 +161,7 @@ class DatabaseConfig(Model):
         if self.flavor is not None and self.type is not DatabaseType.MYSQL:
             raise ValueError("flavor is for type mysql only; remove it")
         if self.ssl_mode in (SSLMode.VERIFY_CA, SSLMode.VERIFY_FULL) and not self.ssl_ca_cert:
-            raise ValueError(f"ssl_mode {self.ssl_mode.value} needs ssl_ca_cert")
+            raise ValueError(f"ssl_mode {self.ssl_mode.value} needs ssl_ca_cert; add the path of the CA's certificate")
         if bool(self.ssl_client_cert) != bool(self.ssl_client_key):
             raise ValueError("ssl_client_cert and ssl_client_key go together; give both or none")
         if self.ssl_enabled and self.ssl_mode is SSLMode.DISABLE:
@@ -217,7 +221,7 @@ class LoggingConfig(Model):
     @model_validator(mode="after")
     def _file_needs_a_path(self) -> Self:
         if self.output != "console" and not self.file_path:
-            raise ValueError(f"output {self.output!r} needs file_path")
+            raise ValueError(f"output {self.output!r} needs file_path; add the path, such as /var/log/vya-backupdb.log")
         return self
 
 

@@ -52,5 +52,5 @@ class RetentionConfig(Model):
     @model_validator(mode="after")
     def _keeps_something(self) -> Self:
         if self.strategy == "simple" and self.daily_keep < 1:
-            raise ValueError("strategy simple needs daily_keep of at least 1")
+            raise ValueError("strategy simple needs daily_keep of at least 1; else it would keep nothing")
         return self
