@@ -22,7 +22,7 @@ PROGRAMS: Final = {
     "mysql": ("mysqldump", "mysql"),
 }
 #: What the dumper image carries: the majors that a Job has, for every server.
-SHIPPED: Final = ("postgres:17", "postgres:18", "mariadb:11.8", "mysql:9.7")
+SHIPPED: Final = ("postgres:15", "postgres:17", "postgres:18", "mariadb:11.8", "mysql:9.7")
 
 _COPY: Final = r"""
 set -e

@@ -73,11 +73,11 @@ def test_a_dump_of_an_old_server_restores_onto_it(servers: Callable[[str], Serve
     server = servers("postgres:15")
     make(server, "old", "CREATE TABLE t AS SELECT 'SET transaction_timeout = 0;' AS v")
     make(server, "old2", exists=False)
-    shipped, own = rig(server, shipped_clients()), rig(server, clients_of("postgres:15", "postgres:17"))
-    dumped = shipped.dump("old")
+    newer, own = rig(server, clients_of("postgres:17", "postgres:18")), rig(server, shipped_clients())
+    dumped = newer.dump("old")
     assert dumped.client.startswith("pg_dump 17.")
     assert dumped.client.endswith("(without SET transaction_timeout)")
-    shipped.restore(dumped.sql, "old2", dumped.snapshot.settings)
+    newer.restore(dumped.sql, "old2", dumped.snapshot.settings)
     assert server.sql("SELECT v FROM t", database="old2") == [("SET transaction_timeout = 0;",)]
     assert own.dump("old").client.startswith("pg_dump 15.")
 

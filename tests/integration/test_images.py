@@ -18,10 +18,13 @@ _SETUID = ("find", "/", "-xdev", "-type", "f", "-perm", "/6000")
 PG_DUMP = "/usr/lib/postgresql/{}/bin/pg_dump"
 MYSQLDUMP = "/opt/mysql/usr/bin/mysqldump"
 CLIENTS = {
+    PG_DUMP.format(15): "pg_dump (PostgreSQL) 15.",
     PG_DUMP.format(17): "pg_dump (PostgreSQL) 17.",
     PG_DUMP.format(18): "pg_dump (PostgreSQL) 18.",
+    "/usr/lib/postgresql/15/bin/psql": "psql (PostgreSQL) 15.",
     "/usr/lib/postgresql/17/bin/psql": "psql (PostgreSQL) 17.",
     "/usr/lib/postgresql/18/bin/psql": "psql (PostgreSQL) 18.",
+    "/usr/lib/postgresql/15/bin/pg_dumpall": "pg_dumpall (PostgreSQL) 15.",
     "/usr/lib/postgresql/17/bin/pg_dumpall": "pg_dumpall (PostgreSQL) 17.",
     "/usr/lib/postgresql/18/bin/pg_dumpall": "pg_dumpall (PostgreSQL) 18.",
     "/usr/bin/mariadb": "MariaDB",
