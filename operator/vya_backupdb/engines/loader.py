@@ -36,6 +36,9 @@ class Target(Protocol):
     def copied(self) -> int:
         """End the COPY; return the number of rows that went in."""
 
+    def finish(self) -> None:
+        """Do what had to wait for the end of the file."""
+
     def cancel(self) -> None:
         """End the session at once, from any thread."""
 
@@ -100,6 +103,12 @@ class FileLoader:
                 f"loading into {self._database!r}: the file ends {self._reader.unfinished}",
                 hint="Take a file that is whole.",
             )
+        try:
+            self._target.finish()
+        except StatementFailed as error:
+            raise RestoreFailed(
+                f"loading into {self._database!r}: at the end of the file: {error}", hint=stderr.hint_for(str(error))
+            ) from error
         return LoadResult(self._statements, self._rows, self._rules.notes.transforms())
 
     def cancel(self) -> None:

@@ -11,6 +11,7 @@ from vya_backupdb.engines import my_errors
 from vya_backupdb.engines.base import Product
 from vya_backupdb.engines.loader import StatementFailed, hang_up
 from vya_backupdb.engines.my_session import Server
+from vya_backupdb.engines.my_views import WaitingViews
 
 #: The reader of statements begins without these; what the server has otherwise, a script may rely on.
 _READER_LACKS: Final = frozenset({"ANSI", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES"})
@@ -22,11 +23,19 @@ class MyTarget:
 
     def __init__(self, driver: Any, server: Server) -> None:
         self._driver, self._server = driver, server
+        self._views = WaitingViews(self._execute)
         # results are dropped: nothing in them is to be decoded
         driver.use_unicode, driver.decoders = False, {}
 
     def execute(self, text: bytes) -> None:
-        """See `loader.Target.execute`."""
+        """See `loader.Target.execute`. A view that is refused waits for the end of the file."""
+        self._views.execute(text)
+
+    def finish(self) -> None:
+        """See `loader.Target.finish`."""
+        self._views.finish()
+
+    def _execute(self, text: bytes) -> None:
         try:
             # a view, so that a long statement is not copied for each 16 MiB of it
             self._driver.query(memoryview(text))

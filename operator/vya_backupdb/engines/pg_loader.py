@@ -57,6 +57,9 @@ class PgTarget:
             raise self._failed(result)
         return result.command_tuples or 0
 
+    def finish(self) -> None:
+        """See `loader.Target.finish`: pg_dump writes views after what they need."""
+
     def cancel(self) -> None:
         """See `loader.Target.cancel`."""
         with suppress(psycopg.Error):
