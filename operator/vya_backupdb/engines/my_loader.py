@@ -39,8 +39,9 @@ class MyTarget:
         try:
             # a view, so that a long statement is not copied for each 16 MiB of it
             self._driver.query(memoryview(text))
-            while self._driver.next_result():
-                pass
+            # only where one is announced: asked for without that, the driver waits for what never comes
+            while self._driver._result is not None and self._driver._result.has_next:
+                self._driver.next_result()
         except pymysql.MySQLError as error:
             raise StatementFailed(my_errors.text(error, self._server.redact)) from error
 
