@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from vya_backupdb import __version__
-from vya_backupdb.cli import audit, backup, check, credentials, listing, pin, restore, retention
+from vya_backupdb.cli import audit, backup, check, credentials, listing, pin, restore, retention, users
 from vya_backupdb.cli.invocation import Invocation
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -36,6 +36,7 @@ for module in (backup, restore, listing, pin, check):
     module.register(app)
 app.add_typer(retention.app, name="retention")
 app.add_typer(audit.app, name="audit")
+app.add_typer(users.app, name="users")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(credentials.keys, name="keys")
 

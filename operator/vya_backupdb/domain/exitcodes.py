@@ -62,6 +62,7 @@ class ExitCode(int, Enum):
     DEADLINE_EXCEEDED = 46, "DeadlineExceeded", True, "the run did not end in its time"
     INTERRUPTED = 47, "Interrupted", True, "the run was told to stop"
     CHECK_FAILED = 48, "CheckFailed", True, "the check found something that prevents complete backups"
+    USERS_PARTIAL = 49, "UsersPartlyRestored", True, "some accounts or grants were restored, the server refused others"
 
 
 def of(code: int) -> ExitCode | None:

@@ -141,12 +141,25 @@ class Consistency(Model):
     checked: tuple[str, ...] = Field(default=(), description="which detectors ran after the dump and found nothing")
 
 
+class AccountInfo(Model):
+    """One account of a users file; `password` says whether its hash is in it."""
+
+    name: str
+    host: str | None = None
+    role: bool = False
+    password: bool = False
+
+
 class UsersInfo(Model):
-    """For a users file: how many accounts and roles it holds, and whether their password hashes are in it."""
+    """For a users file: which accounts and roles it holds, and whether password hashes could be read for it."""
 
     accounts: int = Field(ge=0)
     roles: int = Field(ge=0)
     passwords: bool
+    fallback: str | None = Field(
+        default=None, description="what was read instead, where the hashes are closed to the account"
+    )
+    names: tuple[AccountInfo, ...] = ()
 
 
 class BackupMetadata(Model):

@@ -107,7 +107,8 @@ def verdict(rows: Iterable[DatabaseRow], *, stopped: BackupDBError | None) -> Ve
     size = size_human(sum(row.size_bytes or 0 for row in good))
     databases = sum(row.kind == "database" for row in good)
     if not failed:
-        return Verdict(ExitCode.OK, ExitCode.OK.reason, f"{counted(databases, 'database')} backed up, {size}")
+        what = counted(databases, "database") if databases or not good else "users and roles"
+        return Verdict(ExitCode.OK, ExitCode.OK.reason, f"{what} backed up, {size}")
     code = _code(failed, any_good=bool(good), stopped=stopped)
     names = ", ".join(_named(row) for row in failed[:NAMED_FAILURES])
     more = f" and {len(failed) - NAMED_FAILURES} more" if len(failed) > NAMED_FAILURES else ""

@@ -45,12 +45,16 @@ GLOB: Final = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for. `databases` empty means every covered one; `parallelism` is databases at a time."""
+    """What was asked for. `databases` empty means every covered one (none with `only_users`).
+
+    `parallelism` is databases at a time.
+    """
 
     run: RunId
     reason: str
     parallelism: int
     databases: tuple[str, ...] = ()
+    only_users: bool = False
 
 
 def run_backup(session: Session, order: Order, deliver: Delivery) -> RunReport:
@@ -127,8 +131,9 @@ class _Backup:
 
     def do(self) -> RunReport:
         """Do everything, in threads, and return the final report."""
-        names = self._names()
-        with_users = self._session.database.users and not self._order.databases
+        only_users = self._order.only_users
+        names = [] if only_users else self._names()
+        with_users = only_users or (self._session.database.users and not self._order.databases)
         todo: list[tuple[Kind, str]] = [("users", users_file.NAME)] if with_users else []
         todo += [("database", name) for name in names]
         self._session.say(RunStarted(self._order.run, "backup", tuple(name for _, name in todo)))

@@ -19,6 +19,7 @@ from typing import Final, Literal, Protocol
 from vya_backupdb.domain.errors import DumpFailed
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo, UsersInfo
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.engines.accounts import Accounts
 from vya_backupdb.engines.loading import Inspector, Loader, LoadOptions
 
 Product = Literal["PostgreSQL", "MariaDB", "MySQL"]
@@ -249,6 +250,9 @@ class Engine(Protocol):
 
     def users(self) -> UsersDump:
         """Return the accounts, roles and grants of the server."""
+
+    def accounts(self) -> Accounts:
+        """Return what reads, restores and shows the server's accounts; nothing is connected yet."""
 
     def exists(self, database: str) -> bool:
         """Whether `database` exists, system databases included."""

@@ -1,119 +1,88 @@
-"""The accounts, roles and grants of MySQL and MariaDB as SQL, from SHOW CREATE USER and SHOW GRANTS.
+"""The accounts, roles and grants of MySQL and MariaDB as statements.
 
-Order: roles and accounts, then grants of roles and on the server and databases, then default roles, last the grants on
-tables and routines, which need the databases (on an empty server they fail, and the file is loaded again after the
-data), and those of PROXY, which not every administrator may give. An account that exists keeps its password: CREATE has
-IF NOT EXISTS, and MariaDB's GRANT is freed of the password that it repeats. PROXY, which SHOW GRANTS does not quote
-well, is written by us; what else the server leaves unquoted is left out with a warning.
+`my_definitions` gives the statement that makes an account, `my_grants` what it may do, memberships and default roles
+come from the tables of the ``mysql`` schema. Names are quoted by us; what the server shows is taken only where it fits
+a strict grammar around the name that we asked for, and what does not is left out with a warning.
+
+An account that exists keeps its password when the file is loaded by hand: CREATE has IF NOT EXISTS.
 """
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from vya_backupdb.domain.errors import PrivilegeMissing
-from vya_backupdb.domain.metadata import UsersInfo
-from vya_backupdb.engines.base import Product, UsersDump
-from vya_backupdb.engines.my_session import Server, Session, literal, quote
+from vya_backupdb.domain.users_file import EVERYONE, AccountKey, Header, Kind, Part, Statement, UsersFile
+from vya_backupdb.engines.accounts import Read
+from vya_backupdb.engines.base import Product
+from vya_backupdb.engines.my_definitions import Definitions
+from vya_backupdb.engines.my_grants import privileges
+from vya_backupdb.engines.my_names import SYSTEM, Account
+from vya_backupdb.engines.my_session import Server, Session
 
-MARKER: Final = b"-- vya-backupdb users complete"
-#: Accounts that the server, or a provider of managed servers, makes for itself.
-_SYSTEM: Final = re.compile(
-    r"mysql\.(?:sys|session|infoschema)|mariadb\.sys|rds(?:admin|repladmin|topmgr)|cloudsql.*|azure_superuser|PUBLIC"
-)
 _DOING: Final = "reading the accounts"
-_BACKTICKED: Final = r"`(?:[^`]|``)*`"
-_DEFAULT_ROLE: Final = re.compile(rf" DEFAULT ROLE {_BACKTICKED}@{_BACKTICKED}(?:,{_BACKTICKED}@{_BACKTICKED})*")
-_STRING: Final = r"'(?:[^'\\]|''|\\.)*'"
-_METHOD: Final = rf"\w+(?: (?:USING|AS) {_STRING})?"
-_IDENTIFIED: Final = re.compile(rf" IDENTIFIED (?:BY PASSWORD {_STRING}|VIA {_METHOD}(?: OR {_METHOD})*)")
-_ON_OBJECT: Final = re.compile(
-    rf"GRANT .* ON (?:(?:TABLE |FUNCTION |PROCEDURE |PACKAGE |PACKAGE BODY ){_BACKTICKED}\.|"
-    rf"{_BACKTICKED}\.){_BACKTICKED} TO ",
-    re.DOTALL,
-)
-_QUOTED: Final = re.compile(rf"(?:[^'\"`]|{_STRING}|{_BACKTICKED})*", re.DOTALL)
-#: What MySQL shows in place of a password's hash.
-_HIDDEN: Final = " AS '<secret>'"
-_PRIVILEGE_HINT: Final = "Grant the account SELECT ON mysql.*, or switch the users file off for this instance."
+_HINT: Final = "Grant the account SELECT ON mysql.*, or switch the users file off for this instance."
+_RECORDED: Final = ("mandatory_roles", "partial_revokes", "activate_all_roles_on_login")
+#: MariaDB's PUBLIC is a role of this name; nobody can make one.
+_PUBLIC: Final = "PUBLIC"
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A user or a role as the server lists it."""
-
-    user: str
-    host: str
-    is_role: bool
-
-    @property
-    def quoted(self) -> str:
-        """The name as a statement has it; a MariaDB role has no host."""
-        return quote(self.user) if self.is_role and not self.host else f"{quote(self.user)}@{quote(self.host)}"
-
-
-def users(server: Server, product: Product, version: str) -> UsersDump:
-    """Return every account and role but the server's own. Raise PrivilegeMissing if they cannot be listed."""
-    try:
-        return _users(server, product, version)
-    except PrivilegeMissing as error:
-        raise PrivilegeMissing(error.message, hint=_PRIVILEGE_HINT) from error
-
-
-def _users(server: Server, product: Product, version: str) -> UsersDump:
-    with server.session() as session:
-        if product == "MySQL":
-            # hashes of caching_sha2_password hold raw bytes; as text they would not survive
-            session.execute("SET SESSION print_identified_with_as_hex = ON", "asking for hashes as hex")
-        accounts = _accounts(session, product)
-        made = [_create(session, product, account) for account in accounts]
-        granted = list(dict.fromkeys(line for one in accounts for line in _grants(session, one)))
-        proxies = list(_proxies(session))
-    defaults = [line for line in granted if line.startswith("SET DEFAULT ROLE")]
-    defaults += [line for _, lines in made for line in lines]
-    objects = [line for line in granted if _ON_OBJECT.match(line)]
-    others = [line for line in granted if line not in set(defaults) | set(objects)]
-    statements = (*(statement for statement, _ in made), *others, *defaults)
-    warnings = tuple(_warning(line) for line in (*statements, *objects) if not _well_quoted(line))
-    lines = [
-        *_header(product, version),
-        *map(_line, statements),
-        "-- grants on tables and routines: they need the databases",
-        *map(_line, objects),
-        *(("-- grants of PROXY: only who has it may grant it",) if proxies else ()),
-        *map(_line, proxies),
-        MARKER.decode(),
-    ]
-    roles = sum(account.is_role for account in accounts)
-    info = UsersInfo(accounts=len(accounts) - roles, roles=roles, passwords=True)
-    return UsersDump((f"{line}\n".encode() for line in lines), info, warnings)
-
-
-def _well_quoted(statement: str) -> bool:
-    """Whether the server closed each quote that it opened: MariaDB writes the subject of a certificate as it is."""
-    return _QUOTED.fullmatch(statement) is not None
-
-
-def _line(statement: str) -> str:
-    """Return the statement with its semicolon, or as a comment where it would swallow what follows."""
-    return f"{statement};" if _well_quoted(statement) else f"-- not quoted by the server: {' '.join(statement.split())}"
-
-
-def _warning(statement: str) -> str:
-    account = re.search(rf"{_BACKTICKED}@{_BACKTICKED}", statement)
-    return f"account {account[0] if account else '?'} is left out: the server does not quote what it says of it"
-
-
-def _header(product: Product, version: str) -> Iterator[str]:
+def comments(product: Product) -> tuple[str, ...]:
+    """Return how a person loads the file."""
     client = "mariadb" if product == "MariaDB" else "mysql"
-    yield f"-- vya-backupdb users of {product} {version}"
-    yield f"-- by hand: zcat FILE | {client} --comments --binary-mode; again after the databases, with --force"
-    yield ""
-    yield "SET NAMES utf8mb4;"
-    # a mode that changes quoting, or lets GRANT make accounts, would change what follows
-    yield f"SET SESSION sql_mode = '{'NO_AUTO_CREATE_USER' if product == 'MariaDB' else ''}';"
-    yield ""
+    return (f"by hand: zcat FILE | {client} --comments --binary-mode --force; again after the databases",)
+
+
+def preamble(product: Product) -> tuple[str, ...]:
+    """Return what sets up a session: a mode that changes quoting, or lets GRANT make accounts, would change it all."""
+    return ("SET NAMES utf8mb4", f"SET SESSION sql_mode = '{'NO_AUTO_CREATE_USER' if product == 'MariaDB' else ''}'")
+
+
+def read(server: Server, product: Product, version: str) -> Read:
+    """Return every account and role but the server's own. Raise PrivilegeMissing if they cannot be listed."""
+    with server.session() as session:
+        try:
+            return _Reader(session, product, version).read()
+        except PrivilegeMissing as error:
+            names = _visible(session, product)
+            if len(names) < 2:  # the account itself: a file of nobody else is no backup of anything
+                raise PrivilegeMissing(error.message, hint=_HINT) from error
+            return _names_only(names, product, version)
+
+
+class _Reader:
+    """One reading, over one session."""
+
+    def __init__(self, session: Session, product: Product, version: str) -> None:
+        self._session, self._product, self._version = session, product, version
+        self._warnings: list[str] = []
+
+    def read(self) -> Read:
+        if self._product == "MySQL":
+            # hashes of caching_sha2_password hold raw bytes; as text they would not survive
+            self._session.execute("SET SESSION print_identified_with_as_hex = ON", "asking for hashes as hex")
+        rows = _accounts(self._session, self._product)
+        accounts = [one for one in rows if not SYSTEM.fullmatch(one.user)]
+        everyone = [one for one in rows if one.is_role and one.user == _PUBLIC and self._product == "MariaDB"]
+        definitions = Definitions(self._session, self._product)
+        made = [statement for one in accounts for statement in definitions.of(one)]
+        known = {one.key: one for one in accounts}
+        granted = [
+            *_memberships(self._session, self._product, known),
+            *(statement for one in (*accounts, *everyone) for statement in self._privileges(one)),
+            *_default_roles(self._session, self._product, known),
+            *_proxies(self._session, known),
+        ]
+        head: dict[str, Any] = {"product": self._product, "version": self._version, "passwords": True}
+        head |= {name: self._session.variable(name) for name in _RECORDED}
+        phased = sorted((*made, *granted), key=lambda one: one.header.phase)  # stable; 'accounts' before 'grants'
+        warnings = (*definitions.warnings, *self._warnings)
+        return Read(UsersFile(head, tuple(phased)), warnings, definitions.fallback)
+
+    def _privileges(self, account: Account) -> Iterator[Statement]:
+        found, unread = privileges(self._session, account, EVERYONE if account.user == _PUBLIC else account.key)
+        if unread:
+            self._warnings.append(f"{unread} grants of {account.key} are left out: what the server shows is no SQL")
+        yield from found
 
 
 def _accounts(session: Session, product: Product) -> list[Account]:
@@ -124,55 +93,104 @@ def _accounts(session: Session, product: Product) -> list[Account]:
             "EXISTS (SELECT 1 FROM mysql.role_edges e WHERE e.FROM_USER = u.User AND e.FROM_HOST = u.Host)"
             " OR (account_locked = 'Y' AND password_expired = 'Y' AND authentication_string = '')"
         )
-    sql = f"SELECT u.User AS user, u.Host AS host, ({role}) AS is_role FROM mysql.user u ORDER BY 3 DESC, 1, 2"  # noqa: S608
-    rows = session.rows(sql, _DOING)
-    accounts = (Account(str(row["user"]), str(row["host"]), bool(row["is_role"])) for row in rows)
-    return [account for account in accounts if not _SYSTEM.fullmatch(account.user)]
+    sql = (
+        f"SELECT u.User AS user, u.Host AS host, ({role}) AS is_role, u.Grant_priv = 'Y' AS grants"  # noqa: S608
+        " FROM mysql.user u ORDER BY 3 DESC, 1, 2"
+    )
+    return [
+        Account(
+            str(row["user"]),
+            str(row["host"]),
+            bool(row["is_role"]),
+            bool(row["grants"]) if product == "MariaDB" else None,
+        )
+        for row in session.rows(sql, _DOING)
+    ]
 
 
-def _create(session: Session, product: Product, account: Account) -> tuple[str, tuple[str, ...]]:
-    """Return the statement that makes the account, and those for its default roles, which come later."""
-    if product == "MariaDB" and account.is_role:
-        return f"CREATE ROLE IF NOT EXISTS {account.quoted}", ()
-    (shown,) = session.shown(f"SHOW CREATE USER {account.quoted}", f"reading account {account.quoted}")
-    statement = shown.replace("CREATE USER ", "CREATE USER IF NOT EXISTS ", 1)
-    later: tuple[str, ...] = ()
-    if product == "MySQL" and (match := _DEFAULT_ROLE.search(statement)) and _has_default_role(session, account):
-        # the roles may not have been granted yet where the account is made
-        statement = statement[: match.start()] + statement[match.end() :]
-        later = (f"ALTER USER {account.quoted}{match[0]}",)
-    if _HIDDEN in statement:
-        raise PrivilegeMissing(f"the server hides the password of account {account.quoted}", hint=_PRIVILEGE_HINT)
-    return statement, later
+def _memberships(session: Session, product: Product, known: dict[AccountKey, Account]) -> Iterator[Statement]:
+    """Yield who has which role; SHOW GRANTS would also list the mandatory ones, which nobody was given."""
+    if product == "MariaDB":
+        sql = (
+            "SELECT Role AS role, '' AS role_host, User AS user, Host AS host, Admin_option = 'Y' AS admin"
+            " FROM mysql.roles_mapping ORDER BY 3, 4, 1"
+        )
+    else:
+        sql = (
+            "SELECT FROM_USER AS role, FROM_HOST AS role_host, TO_USER AS user, TO_HOST AS host,"
+            " WITH_ADMIN_OPTION = 'Y' AS admin FROM mysql.role_edges ORDER BY 3, 4, 1, 2"
+        )
+    for row in session.rows(sql, _DOING):
+        account = known.get(AccountKey(str(row["user"]), str(row["host"])))
+        if account is None:
+            continue
+        role = Account(str(row["role"]), str(row["role_host"]), True)
+        header = Header(account.key, account.kind, Part.MEMBERSHIP, of=role.key)
+        option = " WITH ADMIN OPTION" if row["admin"] else ""
+        revoke = f"REVOKE {role.quoted} FROM {account.quoted}"
+        yield Statement(header, f"GRANT {role.quoted} TO {account.quoted}{option}", (revoke,))
 
 
-def _has_default_role(session: Session, account: Account) -> bool:
-    sql = "SELECT COUNT(*) FROM mysql.default_roles WHERE USER = :user AND HOST = :host"
-    return bool(session.value(sql, _DOING, user=account.user, host=account.host))
+def _default_roles(session: Session, product: Product, known: dict[AccountKey, Account]) -> Iterator[Statement]:
+    if product == "MariaDB":
+        sql = "SELECT User AS user, Host AS host, default_role AS role, '' AS role_host FROM mysql.user ORDER BY 1, 2"
+    else:
+        sql = (
+            "SELECT USER AS user, HOST AS host, DEFAULT_ROLE_USER AS role, DEFAULT_ROLE_HOST AS role_host"
+            " FROM mysql.default_roles ORDER BY 1, 2, 3, 4"
+        )
+    roles: dict[AccountKey, list[str]] = {}
+    for row in session.rows(sql, _DOING):
+        if row["role"]:
+            role = Account(str(row["role"]), str(row["role_host"]), True)
+            roles.setdefault(AccountKey(str(row["user"]), str(row["host"])), []).append(role.quoted)
+    word = "FOR" if product == "MariaDB" else "TO"
+    for key, names in roles.items():
+        if account := known.get(key):
+            header = Header(key, account.kind, Part.DEFAULT_ROLE)
+            none = f"SET DEFAULT ROLE NONE {word} {account.quoted}"
+            yield Statement(header, f"SET DEFAULT ROLE {', '.join(names)} {word} {account.quoted}", (none,))
 
 
-def _grants(session: Session, account: Account) -> Iterator[str]:
-    for line in session.shown(f"SHOW GRANTS FOR {account.quoted}", f"reading the grants of {account.quoted}"):
-        if not line.startswith("GRANT PROXY"):
-            yield _without_password(line, account)
-
-
-def _without_password(line: str, account: Account) -> str:
-    """Return a GRANT without the password that MariaDB repeats in it, searched only behind the account's name."""
-    head, to, tail = line.partition(f" TO {account.quoted}")
-    return head + to + _IDENTIFIED.sub("", tail, count=1) if to else line
-
-
-def _proxies(session: Session) -> Iterator[str]:
+def _proxies(session: Session, known: dict[AccountKey, Account]) -> Iterator[Statement]:
+    """Yield who may be another: SHOW GRANTS does not quote it well. Only who has the right may grant it."""
     rows = session.rows(
         "SELECT User AS user, Host AS host, Proxied_user AS proxied, Proxied_host AS proxied_host,"
         " With_grant AS with_grant FROM mysql.proxies_priv ORDER BY 1, 2, 3, 4",
         _DOING,
     )
     for row in rows:
+        account = known.get(AccountKey(str(row["user"]), str(row["host"])))
         # every server gives its own root the right to be anybody
-        if _SYSTEM.fullmatch(str(row["user"])) or (row["user"] == "root" and not row["proxied"]):
+        if account is None or (account.user == "root" and not row["proxied"]):
             continue
-        on = f"{literal(row['proxied'])}@{literal(row['proxied_host'])}"
-        to = f"{literal(row['user'])}@{literal(row['host'])}"
-        yield f"GRANT PROXY ON {on} TO {to}{' WITH GRANT OPTION' if row['with_grant'] else ''}"
+        on = Account(str(row["proxied"]), str(row["proxied_host"]), False).quoted
+        option = " WITH GRANT OPTION" if row["with_grant"] else ""
+        yield Statement(
+            Header(account.key, account.kind, Part.GRANT),
+            f"GRANT PROXY ON {on} TO {account.quoted}{option}",
+            (f"REVOKE PROXY ON {on} FROM {account.quoted}",),
+        )
+
+
+def _visible(session: Session, product: Product) -> list[Account]:
+    """Return the accounts that MySQL shows to whoever may make accounts, without the right to read the schema."""
+    if product == "MariaDB":
+        return []
+    sql = "SELECT USER AS user, HOST AS host FROM information_schema.USER_ATTRIBUTES ORDER BY 1, 2"
+    rows = (Account(str(row["user"]), str(row["host"]), False) for row in session.rows(sql, _DOING))
+    return [one for one in rows if not SYSTEM.fullmatch(one.user)]
+
+
+def _names_only(accounts: list[Account], product: Product, version: str) -> Read:
+    """Return a file of locked accounts: an account made without its password would be open to anybody."""
+    kind: Kind = "user"
+    statements = tuple(
+        Statement(Header(one.key, kind), f"CREATE USER IF NOT EXISTS {one.quoted} ACCOUNT LOCK") for one in accounts
+    )
+    warning = (
+        f"the schema mysql cannot be read: {len(accounts)} accounts are saved by name, locked, without passwords,"
+        " roles and grants (GRANT SELECT ON mysql.* to the account that backs up)"
+    )
+    head = {"product": product, "version": version, "passwords": False}
+    return Read(UsersFile(head, statements), (warning,), "information_schema.USER_ATTRIBUTES")

@@ -18,6 +18,7 @@ from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import ConfigurationError, DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.domain.users_file import MARKER
 from vya_backupdb.engines import locks, my_catalog, my_loader, my_preflight, my_restore, my_users, stderr, tls
 from vya_backupdb.engines.base import (
     Checkpoint,
@@ -35,11 +36,13 @@ from vya_backupdb.engines.base import (
 from vya_backupdb.engines.clients import Client, Clients
 from vya_backupdb.engines.loader import FileInspector, FileLoader
 from vya_backupdb.engines.loading import LoadOptions
+from vya_backupdb.engines.my_accounts import MyAccounts
 from vya_backupdb.engines.my_scan import MySQLScanner
 from vya_backupdb.engines.my_session import Server, Session, product_of
 from vya_backupdb.engines.my_statements import MyReader
 from vya_backupdb.engines.my_transforms import MyRules
 from vya_backupdb.engines.pg_scan import MarkerScanner
+from vya_backupdb.engines.users_text import users_dump
 
 _EVERYTHING: Final = LoadOptions()
 SYSTEM_DATABASES: Final = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
@@ -199,7 +202,7 @@ class MySQL:
 
     def users_scanner(self) -> MarkerScanner:
         """See `base.Engine.users_scanner`."""
-        return MarkerScanner(my_users.MARKER)
+        return MarkerScanner(MARKER.encode())
 
     def judge_stderr(self, text: str) -> list[str]:
         """See `base.Engine.judge_stderr`."""
@@ -212,7 +215,12 @@ class MySQL:
 
     def users(self) -> UsersDump:
         """See `base.Engine.users`."""
-        return my_users.users(self._server, self._product, self._info.version)
+        read = my_users.read(self._server, self._product, self._info.version)
+        return users_dump(read, my_users.comments(self._product), my_users.preamble(self._product))
+
+    def accounts(self) -> MyAccounts:
+        """See `base.Engine.accounts`."""
+        return MyAccounts(self._server, lambda: self._info)
 
     def exists(self, database: str) -> bool:
         """See `base.Engine.exists`."""

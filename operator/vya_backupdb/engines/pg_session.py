@@ -80,7 +80,7 @@ class Session:
 
     def quote(self, identifier: str) -> str:
         """Return `identifier` in double quotes, whatever stands in it."""
-        return '"' + identifier.replace('"', '""') + '"'
+        return quote(identifier)
 
     def _inward(self, value: Any) -> Any:
         if not self._raw:
@@ -187,6 +187,11 @@ class Server:
 def known_timeouts(version: int) -> dict[str, str]:
     """Return the time-outs that a server of this ``server_version_num`` knows, each switched off."""
     return {name: "0" for name, since in TIMEOUTS if version >= since}
+
+
+def quote(identifier: str) -> str:
+    """Return `identifier` in double quotes, whatever stands in it."""
+    return '"' + identifier.replace('"', '""') + '"'
 
 
 def literal(value: str) -> str:

@@ -1,22 +1,31 @@
-"""PostgreSQL's roles as SQL: attributes, password hashes, memberships, settings, comments, rights on parameters.
+"""PostgreSQL's roles as statements: attributes, password hashes, memberships, settings, grants on databases.
 
 Our own writer, because ``pg_dumpall --roles-only`` fails as a whole where ``pg_authid`` is closed (managed servers).
 Passwords come from ``pg_authid`` where the account may read it; where not, the roles come without, and that is
 recorded. The file runs by hand on an empty server, and again: each role is made only if it is missing. The bootstrap
 superuser's attributes and password are set only where that role is made: the target's own keeps its password.
+
+Not here, because it lives in each database and stands in its dump: grants on objects, default privileges.
 """
 
 from collections.abc import Iterator
 from typing import Any, Final
 
-from vya_backupdb.domain.metadata import UsersInfo
-from vya_backupdb.engines.base import UsersDump
+from vya_backupdb.domain.users_file import EVERYONE, AccountKey, Header, Part, Phase, Statement, UsersFile
+from vya_backupdb.engines.accounts import Read
+from vya_backupdb.engines.pg_memberships import memberships
 from vya_backupdb.engines.pg_restore import assignment, grants, parse_acl
 from vya_backupdb.engines.pg_session import Server, Session, literal, version_words
 
-MARKER: Final = b"-- vya-backupdb users complete"
-_BOOTSTRAP_OID: Final = 10
-_DOING: Final = "reading the roles"
+COMMENTS: Final = ("by hand: zcat FILE | psql -X -d postgres; again after the databases",)
+PREAMBLE: Final = (
+    "SET client_encoding = 'UTF8'",
+    "SET standard_conforming_strings = on",
+    "SET default_transaction_read_only = off",
+)
+BOOTSTRAP_OID: Final = 10
+DOING: Final = "reading the roles"
+NO_PASSWORDS: Final = "pg_authid cannot be read: the roles are saved without their passwords"
 #: Roles that belong to a provider of managed servers: they exist there, and nowhere else can they be made. A name alone
 #: proves nothing (azure_app, rdsync may be anybody's): only where the provider's own administrator is there.
 _PROVIDERS: Final = {
@@ -25,7 +34,6 @@ _PROVIDERS: Final = {
     "alloydbadmin": "alloydb",
     "azuresu": "azure|replication_reserved$",
 }
-
 _ATTRIBUTES: Final = (
     ("rolsuper", "SUPERUSER"),
     ("rolinherit", "INHERIT"),
@@ -37,46 +45,39 @@ _ATTRIBUTES: Final = (
 )
 
 
-def users(server: Server) -> UsersDump:
+def read(server: Server) -> Read:
     """Return every role that is neither PostgreSQL's own nor a provider's, with what hangs on it."""
     with server.session() as session:
-        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", _DOING)
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", DOING)
         sql = "SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
-        with_passwords = bool(session.value(sql, _DOING))
-        foreign = _foreign(session)
-        roles = _roles(session, with_passwords, foreign)
+        with_passwords = bool(session.value(sql, DOING))
+        hidden = foreign(session)
+        roles = _roles(session, with_passwords, hidden)
+        kinds = {role["rolname"]: "user" if role["rolcanlogin"] else "role" for role in roles}
         statements = [
-            *_header(session),
-            *(line for role in roles for line in _role(session, role)),
-            *_memberships(session, foreign),
-            *_settings(session, foreign),
-            *_parameters(session),
-            MARKER.decode(),
+            *(one for role in roles for one in _role(session, role, with_passwords)),
+            *memberships(session, hidden, kinds),
+            *_settings(session, hidden, kinds),
+            *_parameters(session, kinds),
+            *_databases(session, kinds),
         ]
-    logins = sum(bool(role["rolcanlogin"]) for role in roles)
-    info = UsersInfo(accounts=logins, roles=len(roles) - logins, passwords=with_passwords)
-    warnings = () if with_passwords else ("pg_authid cannot be read: the roles are saved without their passwords",)
-    return UsersDump((f"{line}\n".encode() for line in statements), info, warnings)
+        head = {"product": "PostgreSQL", "version": version_words(session.version), "passwords": with_passwords}
+        file = UsersFile(head, tuple(statements), tuple(_tablespaces(session)))
+        warnings = [] if with_passwords else [NO_PASSWORDS]
+        labels = session.value("SELECT count(*) FROM pg_catalog.pg_shseclabel", DOING)
+    if labels:
+        warnings.append(f"{labels} security labels of roles, databases and tablespaces are left out")
+    return Read(file, tuple(warnings), None if with_passwords else "pg_roles")
 
 
-def _header(session: Session) -> Iterator[str]:
-    yield f"-- vya-backupdb users of PostgreSQL {version_words(session.version)}"
-    yield "-- by hand: zcat FILE | psql -X -d postgres"
-    yield ""
-    yield "SET client_encoding = 'UTF8';"
-    yield "SET standard_conforming_strings = on;"
-    yield "SET default_transaction_read_only = off;"
-    yield ""
-
-
-def _foreign(session: Session) -> str:
+def foreign(session: Session) -> str:
     """Return a pattern for the roles that are PostgreSQL's own or this server's provider's."""
-    there = {row["rolname"] for row in session.rows("SELECT rolname FROM pg_catalog.pg_roles", _DOING)}
+    there = {row["rolname"] for row in session.rows("SELECT rolname FROM pg_catalog.pg_roles", DOING)}
     prefixes = (prefix for administrator, prefix in _PROVIDERS.items() if administrator in there)
     return f"^({'|'.join(('pg_', *prefixes))})"
 
 
-def _roles(session: Session, with_passwords: bool, foreign: str) -> list[dict[str, Any]]:
+def _roles(session: Session, with_passwords: bool, hidden: str) -> list[dict[str, Any]]:
     source = "pg_authid" if with_passwords else "pg_roles"
     password = "r.rolpassword" if with_passwords else "NULL"
     return session.rows(
@@ -84,31 +85,39 @@ def _roles(session: Session, with_passwords: bool, foreign: str) -> list[dict[st
           r.rolreplication, r.rolbypassrls, r.rolconnlimit, {password} AS password,
           CASE WHEN r.rolvaliduntil IS NOT NULL THEN r.rolvaliduntil::text END AS valid_until,
           pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment
-        FROM pg_catalog.{source} r WHERE r.rolname !~ :providers ORDER BY r.rolname""",  # noqa: S608 - constants
-        _DOING,
-        providers=foreign,
+        FROM pg_catalog.{source} r WHERE r.rolname !~ :hidden ORDER BY r.rolname""",  # noqa: S608 - constants
+        DOING,
+        hidden=hidden,
     )
 
 
-def _role(session: Session, role: dict[str, Any]) -> Iterator[str]:
+def _role(session: Session, role: dict[str, Any], with_passwords: bool) -> Iterator[Statement]:
     name = session.quote(role["rolname"])
-    alter = f"ALTER ROLE {name} WITH {_attributes(role)};"
-    if role["oid"] == _BOOTSTRAP_OID:
-        yield _if_missing(f"CREATE ROLE {name}; {alter}")
+    header = Header(
+        AccountKey(role["rolname"]),
+        kind="user" if role["rolcanlogin"] else "role",
+        password=role["password"] is not None,
+    )
+    alter = f"ALTER ROLE {name} WITH {_attributes(role, with_passwords)}"
+    if role["oid"] == BOOTSTRAP_OID:
+        yield Statement(header, _if_missing(f"CREATE ROLE {name}; {alter};"))
     else:
-        yield _if_missing(f"CREATE ROLE {name};")
-        yield alter
+        yield Statement(header, _if_missing(f"CREATE ROLE {name};"))
+        yield Statement(header, alter)
     if role["comment"] is not None:
-        yield f"COMMENT ON ROLE {name} IS {literal(role['comment'])};"
+        comment = f"COMMENT ON ROLE {name} IS"
+        yield Statement(header, f"{comment} {literal(role['comment'])}", (f"{comment} NULL",))
 
 
-def _attributes(role: dict[str, Any]) -> str:
+def _attributes(role: dict[str, Any], with_passwords: bool) -> str:
+    """Return every attribute, those that are off as well: the role may exist, and have others."""
     words = [word if role[column] else f"NO{word}" for column, word in _ATTRIBUTES]
     words.append(f"CONNECTION LIMIT {role['rolconnlimit']}")
     if role["password"] is not None:
         words.append(f"PASSWORD {literal(role['password'])}")
-    if role["valid_until"] is not None:
-        words.append(f"VALID UNTIL {literal(role['valid_until'])}")
+    elif with_passwords:
+        words.append("PASSWORD NULL")
+    words.append(f"VALID UNTIL {literal(role['valid_until'] or 'infinity')}")
     return " ".join(words)
 
 
@@ -117,75 +126,82 @@ def _if_missing(statements: str) -> str:
     tag = "$vya$"
     while tag in statements:
         tag = f"{tag[:-1]}_$"
-    return f"DO {tag}BEGIN {statements} EXCEPTION WHEN duplicate_object THEN NULL; END{tag};"
+    return f"DO {tag}BEGIN {statements} EXCEPTION WHEN duplicate_object THEN NULL; END{tag}"
 
 
-def _memberships(session: Session, foreign: str) -> Iterator[str]:
-    options = (
-        "m.inherit_option, m.set_option" if session.version >= 160000 else "NULL AS inherit_option, NULL AS set_option"
-    )
+def _settings(session: Session, hidden: str, kinds: dict[str, Any]) -> Iterator[Statement]:
+    """Yield the settings of roles, everywhere and in one database; those of a database alone are its metadata's."""
     rows = session.rows(
-        f"""SELECT r.rolname AS role, u.rolname AS member, g.rolname AS grantor, m.admin_option, {options},
-          m.grantor = {_BOOTSTRAP_OID} OR g.rolsuper AS by_superuser
-        FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.roleid
-        JOIN pg_catalog.pg_roles u ON u.oid = m.member LEFT JOIN pg_catalog.pg_roles g ON g.oid = m.grantor
-        WHERE u.rolname !~ :providers ORDER BY 1, 2, 3""",  # noqa: S608 - constants
-        _DOING,
-        providers=foreign,
-    )
-    for row in _in_order(rows):
-        grantor = row["grantor"] if row["ordered"] else None
-        by = f" GRANTED BY {session.quote(grantor)}" if grantor else ""
-        yield f"GRANT {session.quote(row['role'])} TO {session.quote(row['member'])}{_options(row)}{by};"
-
-
-def _options(row: dict[str, Any]) -> str:
-    words = ["ADMIN TRUE"] if row["admin_option"] and row["set_option"] is not None else []
-    if row["set_option"] is None:
-        return " WITH ADMIN OPTION" if row["admin_option"] else ""
-    words.append(f"INHERIT {str(bool(row['inherit_option'])).upper()}")
-    words.append(f"SET {str(bool(row['set_option'])).upper()}")
-    return f" WITH {', '.join(words)}"
-
-
-def _in_order(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the grants so that a grantor has its own ADMIN option before it grants; `ordered` says whether it has.
-
-    What a superuser granted comes first and names no grantor. A grant whose grantor never gets the option (its own was
-    revoked since) is kept, and made by whoever runs the file.
-    """
-    waiting = rows
-    admins: set[tuple[str, str]] = set()
-    while waiting:
-        ready = [row for row in waiting if row["by_superuser"] or (row["grantor"], row["role"]) in admins]
-        for row in ready or waiting:
-            if row["admin_option"]:
-                admins.add((row["member"], row["role"]))
-            yield {**row, "ordered": bool(ready) and not row["by_superuser"]}
-        done = {id(row) for row in ready or waiting}
-        waiting = [row for row in waiting if id(row) not in done]
-
-
-def _settings(session: Session, foreign: str) -> Iterator[str]:
-    rows = session.rows(
-        "SELECT r.rolname AS role, s.setconfig AS settings FROM pg_catalog.pg_db_role_setting s"
-        " LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = 0"
-        " AND (s.setrole = 0 OR r.rolname !~ :providers) ORDER BY 1 NULLS FIRST",
-        _DOING,
-        providers=foreign,
+        "SELECT r.rolname AS role, d.datname AS database, s.setconfig AS settings"
+        " FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole"
+        " LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase"
+        " WHERE (s.setrole = 0 AND s.setdatabase = 0) OR (s.setrole <> 0 AND r.rolname !~ :hidden)"
+        " ORDER BY 2 NULLS FIRST, 1 NULLS FIRST",
+        DOING,
+        hidden=hidden,
     )
     for row in rows:
-        role = "ALL" if row["role"] is None else session.quote(row["role"])
+        role, database = row["role"], row["database"]
+        header = Header(
+            EVERYONE if role is None else AccountKey(role),
+            kind="everyone" if role is None else kinds[role],
+            part=Part.SETTING,
+            phase=Phase.ACCOUNTS if database is None else Phase.GRANTS,
+            database=database,
+        )
+        where = f" IN DATABASE {session.quote(database)}" if database is not None else ""
+        alter = f"ALTER ROLE {'ALL' if role is None else session.quote(role)}{where}"
         for setting in row["settings"] or ():
-            yield f"ALTER ROLE {role} SET {assignment(setting, session)};"
+            name = ".".join(map(session.quote, setting.partition("=")[0].split(".")))
+            yield Statement(header, f"{alter} SET {assignment(setting, session)}", (f"{alter} RESET {name}",))
 
 
-def _parameters(session: Session) -> Iterator[str]:
+def _parameters(session: Session, kinds: dict[str, Any]) -> Iterator[Statement]:
     if session.version < 150000:
         return
-    rows = session.rows("SELECT parname, paracl::text[] AS acl FROM pg_catalog.pg_parameter_acl ORDER BY 1", _DOING)
+    rows = session.rows("SELECT parname, paracl::text[] AS acl FROM pg_catalog.pg_parameter_acl ORDER BY 1", DOING)
     for row in rows:
         parameter = ".".join(session.quote(part) for part in row["parname"].split("."))
-        for item in map(parse_acl, row["acl"]):
-            for statement in grants(f"PARAMETER {parameter}", item, session):
-                yield f"{statement};"
+        for item in row["acl"]:
+            yield from _granted(session, f"PARAMETER {parameter}", item, kinds, None)
+
+
+def _databases(session: Session, kinds: dict[str, Any]) -> Iterator[Statement]:
+    """Yield what roles may do with databases; the rights of owners and of PUBLIC stand in the metadata of each."""
+    rows = session.rows(
+        "SELECT d.datname AS name, o.rolname AS owner, d.datacl::text[] AS acl FROM pg_catalog.pg_database d"
+        " LEFT JOIN pg_catalog.pg_roles o ON o.oid = d.datdba WHERE d.datacl IS NOT NULL ORDER BY 1",
+        DOING,
+    )
+    for row in rows:
+        for item in row["acl"]:
+            if parse_acl(item).grantee not in (None, row["owner"]):
+                yield from _granted(session, f"DATABASE {session.quote(row['name'])}", item, kinds, row["name"])
+
+
+def _granted(session: Session, on: str, item: str, kinds: dict[str, Any], database: str | None) -> Iterator[Statement]:
+    parsed = parse_acl(item)
+    if parsed.grantee is not None and parsed.grantee not in kinds:
+        return
+    header = Header(
+        EVERYONE if parsed.grantee is None else AccountKey(parsed.grantee),
+        kind="everyone" if parsed.grantee is None else kinds[parsed.grantee],
+        part=Part.GRANT,
+        phase=Phase.ACCOUNTS if database is None else Phase.GRANTS,
+        database=database,
+    )
+    for sql in grants(on, parsed, session):
+        revoke = sql.removesuffix(" WITH GRANT OPTION").replace("GRANT ", "REVOKE ", 1)
+        head, _, grantee = revoke.rpartition(f"{on} TO ")
+        yield Statement(header, sql, (f"{head}{on} FROM {grantee}",))
+
+
+def _tablespaces(session: Session) -> Iterator[dict[str, Any]]:
+    """Yield what a person needs to make the tablespaces again; their directories are the server's."""
+    yield from session.rows(
+        "SELECT t.spcname AS name, r.rolname AS owner, pg_catalog.pg_tablespace_location(t.oid) AS location,"
+        " t.spcoptions AS options, t.spcacl::text[] AS acl,"
+        " pg_catalog.shobj_description(t.oid, 'pg_tablespace') AS comment FROM pg_catalog.pg_tablespace t"
+        " LEFT JOIN pg_catalog.pg_roles r ON r.oid = t.spcowner WHERE t.spcname !~ '^pg_' ORDER BY 1",
+        DOING,
+    )

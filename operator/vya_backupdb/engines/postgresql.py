@@ -19,6 +19,7 @@ from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.domain.users_file import MARKER
 from vya_backupdb.engines import locks, pg_catalog, pg_errors, pg_loader, pg_preflight, pg_restore, pg_users, stderr
 from vya_backupdb.engines.base import (
     Checkpoint,
@@ -34,10 +35,12 @@ from vya_backupdb.engines.base import (
 from vya_backupdb.engines.clients import Clients
 from vya_backupdb.engines.loader import FileInspector, FileLoader
 from vya_backupdb.engines.loading import LoadOptions
+from vya_backupdb.engines.pg_accounts import PgAccounts
 from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
 from vya_backupdb.engines.pg_session import Server, Session, known_timeouts, version_words
 from vya_backupdb.engines.pg_statements import PgReader
 from vya_backupdb.engines.pg_transforms import PgRules
+from vya_backupdb.engines.users_text import users_dump
 
 _EVERYTHING: Final = LoadOptions()
 SCRATCH: Final = re.compile(r"vya_[0-9a-f]{12}")
@@ -224,7 +227,7 @@ class PostgreSQL:
 
     def users_scanner(self) -> MarkerScanner:
         """See `base.Engine.users_scanner`."""
-        return MarkerScanner(pg_users.MARKER)
+        return MarkerScanner(MARKER.encode())
 
     def judge_stderr(self, text: str) -> list[str]:
         """See `base.Engine.judge_stderr`."""
@@ -236,7 +239,11 @@ class PostgreSQL:
 
     def users(self) -> UsersDump:
         """See `base.Engine.users`."""
-        return pg_users.users(self._server)
+        return users_dump(pg_users.read(self._server), pg_users.COMMENTS, pg_users.PREAMBLE)
+
+    def accounts(self) -> PgAccounts:
+        """See `base.Engine.accounts`."""
+        return PgAccounts(self._server)
 
     def exists(self, database: str) -> bool:
         """See `base.Engine.exists`."""

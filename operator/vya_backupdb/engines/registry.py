@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from vya_backupdb.domain.config import DatabaseConfig, DatabaseType
+from vya_backupdb.domain.users_file import MARKER
 from vya_backupdb.engines.base import Credentials, Engine, StreamScanner
 from vya_backupdb.engines.clients import Clients
 from vya_backupdb.engines.my_scan import MySQLScanner
 from vya_backupdb.engines.mysql import MySQL
 from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
-from vya_backupdb.engines.pg_users import MARKER
 from vya_backupdb.engines.postgresql import PostgreSQL
 
 
@@ -39,4 +39,4 @@ def engine_for(
 
 def scanner_for(kind: DatabaseType, *, users: bool = False) -> StreamScanner:
     """Return a fresh scanner for a file of that kind, to look at a stored backup without any server."""
-    return MarkerScanner(MARKER) if users else _SCANNERS[kind]()
+    return MarkerScanner(MARKER.encode()) if users else _SCANNERS[kind]()

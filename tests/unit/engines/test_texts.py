@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vya_backupdb.domain.config import DatabaseConfig, DatabaseType
 from vya_backupdb.domain.errors import ConfigurationError, CredentialsUnreadable
 from vya_backupdb.domain.redact import Redactor
-from vya_backupdb.engines import mysql, options, pg_users, postgresql, registry, stderr, tls
+from vya_backupdb.engines import mysql, options, pg_memberships, postgresql, registry, stderr, tls
 from vya_backupdb.engines.base import Command, DumpPlan, Product, SecretFile, ServerInfo
 from vya_backupdb.engines.clients import Client
 from vya_backupdb.engines.my_catalog import file_name_pattern
@@ -173,7 +173,7 @@ def test_a_grant_waits_until_its_grantor_may_give_it() -> None:
 
     rows = [row("r", "c", "b"), row("r", "b", "a", admin=True), row("r", "a", "root", admin=True, super_=True),
             row("r", "d", "gone")]  # fmt: skip
-    ordered = list(pg_users._in_order(rows))
+    ordered = list(pg_memberships.in_order(rows))
     assert [(one["member"], one["ordered"]) for one in ordered] == [
         ("a", False), ("b", True), ("c", True), ("d", False),
     ]  # fmt: skip

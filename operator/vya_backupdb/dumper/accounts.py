@@ -1,0 +1,233 @@
+"""Restoring accounts: find the users file, plan, and execute the plan statement by statement.
+
+Invariants: the plan is made, and refused where it must be, before anything is changed; a statement that the server
+refuses is a row of the result and stops nothing, but what would be given to an account that could not be made is not
+tried; no literal of a statement, and so no hash, reaches a result, an event or an error.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vya_backupdb.domain.errors import WrongServer
+from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.domain.users_file import AccountKey, Part, UsersFile, family_of, mask, parse
+from vya_backupdb.domain.users_plan import AccountPlan, Action, OnExisting, Phases, Step, UsersPlan, Wish, make_plan
+from vya_backupdb.dumper.session import Session
+from vya_backupdb.engines.accounts import Accounts
+from vya_backupdb.storage import users_text
+from vya_backupdb.storage.catalog import StoredBackup
+from vya_backupdb.storage.tree import InstanceTree
+
+_UNDONE = frozenset({Action.UNSUPPORTED, Action.MISSING})
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One statement that the server did not take, without its literals, and what it said."""
+
+    statement: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountResult:
+    """What became of one account: how many statements the server took, and which it did not."""
+
+    plan: AccountPlan
+    done: int
+    refused: tuple[Refused, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that was asked for was not done."""
+        return bool(self.refused) or self.plan.action in _UNDONE
+
+
+@dataclass(frozen=True, slots=True)
+class UsersResult:
+    """What became of each account; `notes` are what a person should know of the target."""
+
+    accounts: tuple[AccountResult, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Ok, or that some of it was not done."""
+        return ExitCode.USERS_PARTIAL if any(one.failed for one in self.accounts) else ExitCode.OK
+
+    def handled(self) -> frozenset[AccountKey]:
+        """Return the accounts that were made or changed."""
+        changed = (Action.CREATE, Action.REPLACE, Action.GRANT)
+        return frozenset(one.plan.account for one in self.accounts if one.plan.action in changed)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedUsers:
+    """A plan for one server, checked, nothing touched."""
+
+    accounts: Accounts
+    file: UsersFile
+    plan: UsersPlan
+    notes: tuple[str, ...] = ()
+
+
+def read_stored(tree: InstanceTree, stored: StoredBackup) -> UsersFile:
+    """Return the users file `stored`, verified whole. Raise BackupCorrupt or NotFound."""
+    text = users_text.decoded(tree.read(stored), source=str(stored.path))
+    tree.check_companion(stored)
+    return parse(text, source=str(stored.path))
+
+
+def read_path(path: Path) -> UsersFile:
+    """Return a users file by its path, compressed or not. Raise NotFound, StorageUnavailable or BackupCorrupt."""
+    return parse(users_text.read(path), source=str(path))
+
+
+def users_of_run(tree: InstanceTree, run: str) -> StoredBackup | None:
+    """Return the sound users file that `run` made beside its databases, None where there is none."""
+    of_run = (one for one in tree.users() if one.problem is None and one.metadata and one.metadata.run)
+    return next((one for one in of_run if one.metadata and one.metadata.run and one.metadata.run.id == run), None)
+
+
+def plan_users(session: Session, file: UsersFile, wish: Wish, *, tablespaces: bool = False) -> PlannedUsers:
+    """Look at the server of `session`, and return what a restore would do; nothing is touched.
+
+    Raise WrongServer for a file of the other family, TargetExists under `fail`, NotFound for an account that the file
+    does not hold.
+    """
+    product = session.engine.connect_check().product
+    if family_of(product) != file.family:
+        raise WrongServer(
+            f"the users file is of {file.head['product']}, the server is {product}",
+            hint="Restore accounts to a server of the same kind.",
+        )
+    accounts = session.engine.accounts()
+    target, notes = accounts.target()
+    plan = make_plan(file, target, wish)
+    if tablespaces:
+        plan = UsersPlan((*plan.accounts, *accounts.tablespaces(file)))
+    return PlannedUsers(accounts, file, plan, (*notes, *accounts.differences(file)))
+
+
+def restore_users(session: Session, planned: PlannedUsers) -> UsersResult:
+    """Execute the plan; return what became of it. Raise ConnectionFailed if the session is lost, Interrupted."""
+    failed: set[AccountKey] = set()
+    created = {one.account for one in planned.plan.accounts if one.action is Action.CREATE}
+    done: dict[AccountKey, int] = {}
+    refused: dict[AccountKey, list[Refused]] = {}
+
+    def wanted() -> Iterator[Step]:
+        for step in planned.plan.steps():
+            session.tools.stop.check()
+            if step.statement.header.account not in failed:
+                yield step
+
+    for outcome in planned.accounts.apply(wanted()):
+        header = outcome.step.statement.header
+        if not outcome.error:
+            done[header.account] = done.get(header.account, 0) + 1
+            continue
+        said = Refused(mask(outcome.step.statement.sql, planned.file.family), outcome.error)
+        refused.setdefault(header.account, []).append(said)
+        if header.part is Part.ACCOUNT and header.account in created:
+            failed.add(header.account)
+    return UsersResult(
+        tuple(
+            AccountResult(one, done.get(one.account, 0), tuple(refused.get(one.account, ())))
+            for one in planned.plan.accounts
+        ),
+        planned.notes,
+    )
+
+
+def needed_accounts(file: UsersFile, database: str, names: Collection[str] = ()) -> frozenset[AccountKey]:
+    """Return the accounts that `database` needs: who holds something of it, `names` (owners, grantees, definers as
+    ``name`` or ``name@host``), and the roles that those have, and so on."""
+    found = {
+        one.header.account
+        for one in file.statements
+        if one.header.database == database or {one.header.account.name, str(one.header.account)} & set(names)
+    }
+    while True:
+        more = {one.header.of for one in file.statements if one.header.of and one.header.account in found} - found
+        if not more:
+            known = file.accounts()
+            return frozenset(one for one in found if one in known and known[one] != "everyone")
+        found |= more
+
+
+class DatabaseUsers:
+    """The accounts of one database's restore: those that it needs before the data, what they may do there after it.
+
+    `file` is the users file of the backup's own run; `target` the session of the server that is restored to.
+    """
+
+    def __init__(
+        self,
+        target: Session,
+        file: UsersFile,
+        *,
+        database: str,
+        to_database: str,
+        names: Collection[str] = (),
+        without: tuple[str, ...] = (),
+        on_existing: OnExisting = OnExisting.SKIP,
+    ) -> None:
+        self._target, self._database = target, database
+        accounts = target.engine.accounts()
+        needed = needed_accounts(file, database, names)
+        self._file = replace(
+            file,
+            statements=tuple(
+                accounts.retarget(one, to_database) if one.header.database == database else one
+                for one in file.statements
+                if one.header.account in needed
+            ),
+        )
+        self._wish = Wish(without=without, on_existing=on_existing, databases=(to_database,))
+        self._handled: frozenset[AccountKey] = frozenset()
+
+    def plan(self) -> PlannedUsers:
+        """Return what will be done before the data, for a plan that is shown; nothing is touched."""
+        return plan_users(self._target, self._file, replace(self._wish, phases=Phases.ACCOUNTS))
+
+    def before(self) -> UsersResult:
+        """Make the accounts. To be called once the restore may touch the server."""
+        result = restore_users(self._target, self.plan())
+        self._handled = result.handled()
+        return result
+
+    def after(self) -> UsersResult:
+        """Give the accounts that `before` made or changed what they may do in the database, which is there now."""
+        of_handled = tuple(one for one in self._file.statements if one.header.account in self._handled)
+        file = replace(self._file, statements=of_handled)
+        return restore_users(self._target, plan_users(self._target, file, replace(self._wish, phases=Phases.GRANTS)))
+
+
+def to_dict(result: UsersResult, file: UsersFile, *, dry_run: bool) -> dict[str, Any]:
+    """Return a result, or a plan that was not executed, as plain JSON types; statements without their literals."""
+    return {
+        "dry_run": dry_run,
+        "notes": list(result.notes),
+        "accounts": [
+            {
+                "account": str(one.plan.account),
+                "name": one.plan.account.name,
+                "host": one.plan.account.host or None,
+                "kind": one.plan.kind,
+                "action": one.plan.action.value,
+                "reason": one.plan.reason or None,
+                "statements": [mask(step.statement.sql, file.family) for step in sorted(one.plan.steps)],
+                "done": one.done,
+                "refused": [{"statement": each.statement, "error": each.error} for each in one.refused],
+            }
+            for one in result.accounts
+        ],
+    }
+
+
+def not_executed(planned: PlannedUsers) -> UsersResult:
+    """Return the plan as a result of nothing done, for ``--dry-run``."""
+    return UsersResult(tuple(AccountResult(one, 0) for one in planned.plan.accounts), planned.notes)

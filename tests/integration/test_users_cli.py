@@ -1,0 +1,185 @@
+"""``vya-backupdb users``, as a person runs it: what it says, how it ends, and that no hash is seen but in the file."""
+
+import gzip
+import json
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fixtures.accounts import execute
+from tests.fixtures.engine_rig import rig
+from tests.fixtures.workspace import Connect, Done, Workspace
+from tests.servers import Server
+
+from vya_backupdb.domain.errors import PrivilegeMissing
+from vya_backupdb.domain.users_file import MARKER, parse
+
+HOSTILE = "c_new\n-- @account {}\"'`$vya$"
+
+
+@pytest.fixture
+def roles(connect: Connect) -> Iterator[None]:
+    """Three roles, one of them in another, and a name that attacks."""
+    quoted = '"' + HOSTILE.replace('"', '""') + '"'
+    names = f"c_app, c_readers, {quoted}"
+    with connect("postgres") as connection:
+        connection.execute("CREATE ROLE c_readers")
+        connection.execute("CREATE ROLE c_app LOGIN PASSWORD 'c-secret' IN ROLE c_readers")
+        connection.execute(f"CREATE ROLE {quoted} LOGIN PASSWORD 'c-secret'".encode())
+    yield
+    with connect("postgres") as connection:
+        there = {str(row[0]) for row in connection.execute("SELECT rolname FROM pg_roles")}
+        for name in {"c_app", "c_readers", HOSTILE, "c_admin"} & there:
+            mine = '"' + name.replace('"', '""') + '"'
+            connection.execute(f"DROP OWNED BY {mine} CASCADE".encode())
+        for name in {"c_app", "c_readers", HOSTILE, "c_admin"} & there:
+            connection.execute(('DROP ROLE "' + name.replace('"', '""') + '"').encode())
+    del names
+
+
+def run(workspace: Workspace, *arguments: str) -> Done:
+    """Run it; whatever it prints holds no hash."""
+    done = workspace.run("users", *arguments, "--verbose")
+    assert "SCRAM" not in done.out + done.err
+    return done
+
+
+def document(done: Done) -> Any:
+    """Return the JSON that a good run printed."""
+    assert done.code == 0, done.err
+    return json.loads(done.out)
+
+
+def of(done: Any, name: str) -> dict[str, Any]:
+    """Return one account of a result."""
+    (found,) = (one for one in done["accounts"] if one["name"] == name)
+    return dict(found)
+
+
+def drop(connect: Connect, *names: str) -> None:
+    """Drop roles."""
+    with connect("postgres") as connection:
+        for name in names:
+            connection.execute(f"DROP ROLE {name}".encode())
+
+
+@pytest.mark.usefixtures("roles")
+def test_backup_list_and_restore_from_the_tree(workspace: Workspace, connect: Connect, database: str) -> None:
+    assert run(workspace, "backup").code == 0
+    (metadata,) = (path for path in workspace.files() if path.name.endswith(".metadata.json"))
+    saved = json.loads(metadata.read_bytes())["users"]
+    assert {"name": "c_app", "host": None, "role": False, "password": True} in saved["names"]
+    assert {"name": HOSTILE, "host": None, "role": False, "password": True} in saved["names"]
+    assert (saved["passwords"], saved["fallback"]) == (True, None)
+    workspace.assert_tidy()
+    listed = document(run(workspace, "list", "--backup", "latest", "--format", "json"))
+    assert of(listed, "c_app")["member_of"] == ["c_readers"]
+    assert of(document(run(workspace, "list")), HOSTILE)["password"]
+    drop(connect, "c_app")
+    planned = document(run(workspace, "restore", "--user", "c_*", "--dry-run"))
+    assert (of(planned, "c_app")["action"], of(planned, "c_readers")["action"]) == ("create", "skip")
+    assert len(document(run(workspace, "list", "--user", "c_app"))["accounts"]) == 0
+    done = document(run(workspace, "restore", "--exclude-user", "c_n*"))
+    assert of(done, "c_app")["done"] == 3
+    assert of(done, "postgres")["action"] == "protected"
+    assert HOSTILE not in {one["name"] for one in done["accounts"]}
+    with connect("postgres") as connection:
+        connection.execute("ALTER ROLE c_app PASSWORD 'other' CREATEDB")
+    fail = run(workspace, "restore", "--user", "c_app", "--on-existing", "fail")
+    assert (fail.code, "nothing was changed" in fail.err) == (42, True)
+    assert of(document(run(workspace, "restore", "--user", "c_app")), "c_app")["action"] == "skip"
+    done = document(run(workspace, "restore", "--user", "c_app", "--on-existing", "replace", "--format", "json"))
+    assert of(done, "c_app")["action"] == "replace"
+    workspace.set_credentials("c_app", "c-secret")
+    granted = document(run(workspace, "show-grants", "--database", database))
+    assert {"account": "PUBLIC", "privileges": "USAGE", "on": "SCHEMA public", "grantable": False} in granted
+    assert run(workspace, "restore", "--user", "nobody").code == 14
+
+
+@pytest.mark.usefixtures("roles")
+def test_a_file_of_ones_own_is_private_and_never_replaced(workspace: Workspace, connect: Connect) -> None:
+    for name in ("mine.sql", "mine.sql.gz"):
+        path = workspace.root / name
+        written = document(run(workspace, "backup", "--output", str(path)))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        data = gzip.decompress(path.read_bytes()) if name.endswith("gz") else path.read_bytes()
+        assert (len(data), data.endswith(MARKER.encode() + b"\n")) == (written["bytes"], True)
+        again = run(workspace, "backup", "--output", str(path))
+        assert (again.code, "exists already" in again.err) == (10, True)
+    drop(connect, "c_app", "c_readers")
+    # the role of the membership is left out: that statement fails, the account is there all the same
+    done = run(workspace, "restore", "--file", str(workspace.root / "mine.sql"), "--user", "c_app")
+    assert done.code == 49
+    (refused,) = of(json.loads(done.out), "c_app")["refused"]
+    assert "c_readers" in refused["error"]
+    table = run(workspace, "restore", "--file", str(workspace.root / "mine.sql.gz"), "--format", "table")
+    assert table.code == 0
+    assert "c_readers" in table.out
+    (workspace.root / "cut.sql").write_bytes((workspace.root / "mine.sql").read_bytes()[:-40])
+    assert run(workspace, "restore", "--file", str(workspace.root / "cut.sql")).code == 33
+    assert run(workspace, "list", "--file", str(workspace.root / "none.sql")).code == 14
+    assert run(workspace, "list", "--file", "x", "--backup", "latest").code == 10
+
+
+@pytest.mark.usefixtures("roles")
+def test_a_managed_server_saves_without_hashes_and_takes_what_it_can(workspace: Workspace, connect: Connect) -> None:
+    with connect("postgres") as connection:
+        connection.execute("CREATE ROLE c_admin LOGIN CREATEROLE CREATEDB PASSWORD 'c-secret'")
+    path = workspace.root / "full.sql"
+    document(run(workspace, "backup", "--output", str(path)))
+    drop(connect, "c_app", "c_readers")
+    workspace.set_credentials("c_admin", "c-secret")
+    assert run(workspace, "backup").code == 0
+    (metadata,) = (path for path in workspace.files() if path.name.endswith(".metadata.json"))
+    found = json.loads(metadata.read_bytes())
+    assert (found["users"]["passwords"], found["users"]["fallback"]) == (False, "pg_roles")
+    assert not any(one["password"] for one in found["users"]["names"])
+    assert "without their passwords" in found["warnings"][0]
+    done = document(run(workspace, "restore", "--file", str(path), "--user", "c_app", "--user", "c_readers"))
+    assert [of(done, name)["refused"] for name in ("c_app", "c_readers")] == [[], []]
+    with connect("postgres") as connection:
+        sql = "SELECT rolpassword LIKE 'SCRAM%' FROM pg_authid WHERE rolname = 'c_app'"
+        assert connection.execute(sql).fetchone() == (True,)
+    workspace.set_credentials("c_app", "c-secret")
+    assert document(run(workspace, "list"))["accounts"]
+
+
+def test_tablespaces_are_recorded_and_made_only_where_that_is_asked(
+    servers: Callable[[str], Server], tmp_path: Path
+) -> None:
+    server = servers("postgres:17")
+    server.exec("mkdir", "-p", "/tmp/t_space")
+    server.exec("chown", "postgres", "/tmp/t_space")
+    execute(server, "CREATE ROLE t_owner", "CREATE TABLESPACE t_space OWNER t_owner LOCATION '/tmp/t_space'")
+    execute(server, "COMMENT ON TABLESPACE t_space IS 'it''s'", "GRANT CREATE ON TABLESPACE t_space TO PUBLIC")
+    accounts = rig(server, ()).engine.accounts()
+    file = accounts.read().file
+    assert [one["location"] for one in file.tablespaces] == ["/tmp/t_space"]
+    assert [one.action.value for one in accounts.tablespaces(file)] == ["skip"]
+    execute(server, "DROP TABLESPACE t_space")
+    (plan,) = accounts.tablespaces(file)
+    assert [one.error for one in accounts.apply(plan.steps)] == [""] * len(plan.steps)
+    assert accounts.read().file.tablespaces == file.tablespaces
+    execute(server, "DROP TABLESPACE t_space", "DROP ROLE t_owner")
+
+
+def test_without_the_schema_mysql_there_are_locked_names_or_a_refusal(servers: Callable[[str], Server]) -> None:
+    server = servers("mysql:9.7")
+    execute(
+        server, "CREATE USER w_weak IDENTIFIED BY 'pw'", "CREATE USER w_other IDENTIFIED BY 'pw'",
+        "CREATE USER w_maker IDENTIFIED BY 'pw'", "GRANT CREATE USER ON *.* TO w_maker",
+    )  # fmt: skip
+    try:
+        with pytest.raises(PrivilegeMissing) as caught:
+            rig(server, (), user="w_weak", password="pw").engine.users()
+        dump = rig(server, (), user="w_maker", password="pw").engine.users()
+        text = b"".join(dump.chunks).decode()
+    finally:
+        execute(server, "DROP USER w_weak, w_other, w_maker")
+    assert "SELECT ON mysql.*" in caught.value.hint
+    assert (dump.info.passwords, dump.info.fallback) == (False, "information_schema.USER_ATTRIBUTES")
+    assert "without passwords" in dump.warnings[0]
+    other = [one.sql for one in parse(text, source="t").statements if one.header.account.name == "w_other"]
+    assert other == ["CREATE USER IF NOT EXISTS `w_other`@`%` ACCOUNT LOCK"]
