@@ -5,6 +5,7 @@ equal texts are equal catalogues and equal rows. Beside it the rows are counted 
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,43 @@ def test_an_empty_database_comes_back(servers: Servers, postgresql: Make, mysql:
         one = rig(servers(name), shipped_clients())
         dumped = there_and_back(one, make(one.server, "empty"), make(one.server, "empty again", exists=False))
         assert dumped.rows == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "digest"),
+    [
+        ("postgres:17", "text", "md5(v)"),
+        ("mariadb:11.8", "longtext", "sha2(v, 256)"),
+        ("mysql:9.7", "longtext", "sha2(v, 256)"),
+    ],
+)
+def test_a_value_of_two_hundred_megabytes_comes_back(
+    servers: Servers, postgresql: Make, mysql: Make, name: str, type_: str, digest: str
+) -> None:
+    one = rig(servers(name), shipped_clients())
+    make = postgresql if one.server.product == "postgres" else mysql
+    with _large_packets(one.server):
+        source = make(one.server, "large")
+        one.server.sql(f"CREATE TABLE t (id int PRIMARY KEY, v {type_})", database=source)
+        one.server.sql("INSERT INTO t VALUES (1, REPEAT('0123456789', 20000000)), (2, 'small')", database=source)
+        target = make(one.server, "large again", exists=False)
+        dumped = one.dump(source)
+        assert one.restore(dumped.sql, target, dumped.snapshot.settings) == ()
+        seen = f"SELECT id, length(v), {digest} FROM t ORDER BY id"
+        before = one.server.sql(seen, database=source)
+        assert before[0][1] == 200_000_000
+        assert one.server.sql(seen, database=target) == before
+
+
+@contextmanager
+def _large_packets(server: Server) -> Iterator[None]:
+    """Let the server take statements of up to 1 GiB while the block runs: it sees the value as one."""
+    if server.product == "postgres":
+        yield
+        return
+    before = server.sql("SELECT @@GLOBAL.max_allowed_packet")[0][0]
+    server.sql("SET GLOBAL max_allowed_packet = 1073741824")
+    try:
+        yield
+    finally:
+        server.sql(f"SET GLOBAL max_allowed_packet = {before}")
