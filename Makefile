@@ -63,6 +63,10 @@ test-integration: venv ## the tests on real database servers in containers
 test-e2e: venv ## the tests on the real cluster
 	@$(PYTHON) -m pytest tests/contract tests/e2e
 
+.PHONY: bench
+bench: venv ## measure dumps against the client into /dev/null, gzip, pigz, zstd and igzip (BENCH="dump --megabytes 300")
+	@$(PYTHON) -m bench $(BENCH)
+
 ##@ change it
 
 .PHONY: images

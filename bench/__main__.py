@@ -1,0 +1,69 @@
+"""``python -m bench``: prints tables of medians and ratios; see `bench`."""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from tests.clients import clients_of
+from tests.cluster.packages import ensure_packages
+from tests.servers import Server, server
+
+from bench import contenders, data
+from bench.measure import machine, measure, median, table
+
+GOALS = {"postgres": (1.15, 2.0), "mariadb": (1.5, 3.0)}
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def dump(started: Server, clients: tuple[str, ...], arguments: argparse.Namespace, folder: Path) -> None:
+    """Measure dumping one large database."""
+    say(f"filling a database of about {arguments.megabytes} MB")
+    data.fill(started, arguments.megabytes)
+    with contenders.dumping(started, clients, folder) as all_of_them:
+        found = measure(all_of_them, arguments.runs, say)
+    say("\n".join(table(found, contenders.NULL)))
+    ours, null, gzip = (median(found[name]) for name in (contenders.OURS, contenders.NULL, contenders.GZIP))
+    over, under = GOALS[started.product]
+    say(f"ours ÷ client into /dev/null: {ours / null:.2f} (goal: at most {over})")
+    say(f"client | gzip -6 ÷ ours: {gzip / ours:.2f} (goal: at least {under})")
+
+
+def small(started: Server, clients: tuple[str, ...], arguments: argparse.Namespace, folder: Path) -> None:
+    """Measure many small databases: our own time is what we take beyond the clients alone."""
+    say(f"making {arguments.databases} small databases")
+    data.fill_small(started, arguments.databases)
+    found = measure(contenders.many(started, clients, folder, arguments.databases), 1, say)
+    ours, alone = (median(found[name]) for name in (contenders.OURS, contenders.LOOP))
+    each = (ours - alone) / arguments.databases * 1000
+    say("\n".join(table(found, contenders.LOOP)))
+    say(f"our own time for each database: {each:.0f} ms (goal: below 150 ms)")
+
+
+def main() -> None:
+    """Parse the arguments and measure."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", choices=["dump", "small"], nargs="*", default=["dump", "small"])
+    parser.add_argument("--server", action="append", help="an image's name; default: postgres:17 and mariadb:11.8")
+    parser.add_argument("--megabytes", type=int, default=1000, help="size of the plain dump")
+    parser.add_argument("--databases", type=int, default=1000, help="number of small databases")
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    ensure_packages("pigz", "isal", "zstd", say=say)
+    for name in arguments.server or ["postgres:17", "mariadb:11.8"]:
+        for what in arguments.what:
+            say(f"\n{name}, {what}: {machine()}")
+            with server(name) as started, tempfile.TemporaryDirectory(prefix="vya-bench-") as folder:
+                {"dump": dump, "small": small}[what](started, clients_of(name), arguments, Path(folder))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except pytest.skip.Exception as missing:
+        sys.exit(f"error: {missing}")
