@@ -109,11 +109,15 @@ def test_a_file_of_ones_own_is_private_and_never_replaced(workspace: Workspace, 
         again = run(workspace, "backup", "--output", str(path))
         assert (again.code, "exists already" in again.err) == (10, True)
     drop(connect, "c_app", "c_readers")
+    workspace.config["audit"] = {"database_url": f"sqlite:///{workspace.root}/audit.db"}
     # the role of the membership is left out: that statement fails, the account is there all the same
     done = run(workspace, "restore", "--file", str(workspace.root / "mine.sql"), "--user", "c_app")
     assert done.code == 49
     (refused,) = of(json.loads(done.out), "c_app")["refused"]
     assert "c_readers" in refused["error"]
+    (entry,) = json.loads(workspace.run("audit", "list", "--format", "json").out)
+    assert (entry["operation"], entry["status"]) == ("restore", "failed")
+    assert "c_readers" in entry["error_message"]
     table = run(workspace, "restore", "--file", str(workspace.root / "mine.sql.gz"), "--format", "table")
     assert table.code == 0
     assert "c_readers" in table.out

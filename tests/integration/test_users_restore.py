@@ -16,7 +16,7 @@ from tests.fixtures.engine_rig import rig
 from tests.servers import Server
 
 from vya_backupdb.domain.errors import TargetExists, WrongServer
-from vya_backupdb.domain.users_file import AccountKey, Statement, UsersFile, parse
+from vya_backupdb.domain.users_file import EVERYONE, AccountKey, Statement, UsersFile, parse
 from vya_backupdb.domain.users_plan import Action, OnExisting, Phases, Wish
 from vya_backupdb.dumper.accounts import DatabaseUsers, UsersResult, plan_users, restore_users, to_dict
 
@@ -198,6 +198,35 @@ def test_a_refused_statement_shows_no_hash(made: Scene, tmp_path: Path) -> None:
     hashes = [piece for one in saved.statements if one.header.password for piece in (one.sql.split("'")[3:4] or [""])]
     shown = json.dumps(to_dict(result, file, dry_run=False))
     assert not [piece for piece in hashes if len(piece) > 20 and piece[:20] in shown]
+
+
+@pytest.mark.parametrize(
+    ("version", "give", "take"),
+    [
+        ("mariadb:11.8", "GRANT SELECT ON `u_public`.* TO PUBLIC", "REVOKE SELECT ON `u_public`.* FROM PUBLIC"),
+        ("postgres:17", "ALTER ROLE ALL SET \"statement_timeout\" TO '1h'", "ALTER ROLE ALL RESET statement_timeout"),
+    ],
+)
+def test_what_belongs_to_everybody_is_added_where_that_is_asked(
+    servers: Callable[[str], Server], tmp_path: Path, version: str, give: str, take: str
+) -> None:
+    session = session_for(rig(servers(version), ()), tmp_path)
+
+    def there() -> bool:
+        found = session.engine.accounts().read().file
+        return give in texts(one for one in found.statements if one.header.account == EVERYONE)
+
+    execute(servers(version), give)
+    try:
+        file = session.engine.accounts().read().file
+        assert there()
+        execute(servers(version), take)
+        everyone = [one for one in plan_users(session, file, Wish()).plan.accounts if one.account == EVERYONE]
+        assert [(one.action, one.steps) for one in everyone] == [(Action.SKIP, ())]
+        assert restore_users(session, plan_users(session, file, Wish(only=("PUBLIC",)))).exit_code == 0
+        assert there()
+    finally:
+        execute(servers(version), take)
 
 
 def test_a_file_of_the_other_family_is_refused(servers: Callable[[str], Server], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vya_backupdb.cli import options, output, settings, users_view
+from vya_backupdb.cli.auditing import auditing
 from vya_backupdb.cli.backup import show_report
 from vya_backupdb.cli.invocation import Format, Invocation, now, the_one
 from vya_backupdb.cli.working import working
@@ -74,7 +75,8 @@ def backup(
             users_view.show_written(_write(session, path), wanted)
             return ExitCode.OK
         order = Order(run, "cli", 1, only_users=True)
-        report = run_backup(session, order, invocation.delivery())
+        with auditing(invocation, loaded, database.id, "backup") as audited:
+            report = run_backup(session, order, audited.delivery)
     if output.chosen_format(wanted) is Format.JSON:
         output.print_json(to_dict(report))
     else:
@@ -96,7 +98,7 @@ def list_accounts(
     path: File = None,
     backup_id: Backup = None,
     only: Only = None,
-    wanted: options.FormatOption = None,
+    wanted: options.OutputOption = None,
     verbose: options.Verbose = False,
 ) -> int:
     """List the accounts and roles of the server, or of a users file (--file, --backup)."""
@@ -141,7 +143,7 @@ def restore(
         bool, typer.Option("--tablespaces", help="PostgreSQL: make missing tablespaces, too.")
     ] = False,
     only_plan: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    wanted: options.FormatOption = None,
+    wanted: options.OutputOption = None,
     verbose: options.Verbose = False,
 ) -> int:
     """Restore accounts, roles and grants from a users file; without --file, from the latest of the tree.
@@ -150,14 +152,21 @@ def restore(
     the server refuses stops nothing: it is reported, and the exit code is 49.
     """
     invocation: Invocation = context.obj
+    run = invocation.begin("restore")
     loaded = invocation.configure(config, verbose=verbose)
     database = the_one(loaded, instance)
     file = _source(loaded, database, path, backup_id)
     wish = Wish(tuple(only or ()), tuple(without or ()), on_existing, phase)
     with working(invocation, loaded, Format.JSON) as tools:
         session = open_session(loaded, loaded.database(target) if target else database, tools)
-        planned = accounts.plan_users(session, file, wish, tablespaces=tablespaces)
-        result = accounts.not_executed(planned) if only_plan else accounts.restore_users(session, planned)
+        if only_plan:
+            result = accounts.not_executed(accounts.plan_users(session, file, wish, tablespaces=tablespaces))
+        else:
+            with auditing(invocation, loaded, session.database.id, "restore") as audited:
+                result = accounts.restore_users(
+                    session, accounts.plan_users(session, file, wish, tablespaces=tablespaces)
+                )
+                audited.delivery(result.report(run, invocation.started_at, now()))
     users_view.show_result(result, file, wanted, dry_run=only_plan)
     return result.exit_code
 
@@ -172,7 +181,7 @@ def show_grants(
         typer.Option("--database", "-d", metavar="NAME", help="What concerns this database.", show_default=False),
     ] = None,
     only: Only = None,
-    wanted: options.FormatOption = None,
+    wanted: options.OutputOption = None,
     verbose: options.Verbose = False,
 ) -> int:
     """Show who may do what: on the server, or with --database on it and on what is in it."""

@@ -7,13 +7,17 @@ tried; no literal of a statement, and so no hash, reaches a result, an event or 
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from vya_backupdb.domain.errors import WrongServer
 from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.domain.ids import RunId
+from vya_backupdb.domain.report import DatabaseRow, RunReport
 from vya_backupdb.domain.users_file import AccountKey, Part, UsersFile, family_of, mask, parse
 from vya_backupdb.domain.users_plan import AccountPlan, Action, OnExisting, Phases, Step, UsersPlan, Wish, make_plan
+from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.engines.accounts import Accounts
 from vya_backupdb.storage import users_text
@@ -56,6 +60,33 @@ class UsersResult:
     def exit_code(self) -> ExitCode:
         """Ok, or that some of it was not done."""
         return ExitCode.USERS_PARTIAL if any(one.failed for one in self.accounts) else ExitCode.OK
+
+    def report(self, run: RunId, started_at: datetime, finished_at: datetime) -> RunReport:
+        """Return the restore as the report of a run, for the audit log."""
+        failed = [one for one in self.accounts if one.failed]
+        changed = sum(bool(one.done) for one in self.accounts)
+        message = f"{counted(changed, 'account')} restored"
+        if failed:
+            first = failed[0].refused[0].error if failed[0].refused else failed[0].plan.reason
+            message += f", {len(failed)} not or not wholly: {failed[0].plan.account}: {first}"
+        row = DatabaseRow(
+            name="",
+            kind="users",
+            status="failed" if failed else "success",
+            finished_at=finished_at,
+            reason=self.exit_code.reason if failed else None,
+            error=message if failed else None,
+        )
+        return RunReport(
+            operation="restore",
+            run=run,
+            reason=self.exit_code.reason,
+            message=message,
+            exit_code=self.exit_code,
+            started_at=started_at,
+            finished_at=finished_at,
+            databases=(row,),
+        )
 
     def handled(self) -> frozenset[AccountKey]:
         """Return the accounts that were made or changed."""
