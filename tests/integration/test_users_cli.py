@@ -116,7 +116,7 @@ def test_a_file_of_ones_own_is_private_and_never_replaced(workspace: Workspace, 
     (refused,) = of(json.loads(done.out), "c_app")["refused"]
     assert "c_readers" in refused["error"]
     (entry,) = json.loads(workspace.run("audit", "list", "--format", "json").out)
-    assert (entry["operation"], entry["status"]) == ("restore", "failed")
+    assert (entry["operation"], entry["status"]) == ("users-restore", "failed")
     assert "c_readers" in entry["error_message"]
     table = run(workspace, "restore", "--file", str(workspace.root / "mine.sql.gz"), "--format", "table")
     assert table.code == 0

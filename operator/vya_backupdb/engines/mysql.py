@@ -153,9 +153,8 @@ class MySQL:
 
     def preflight(self) -> tuple[Finding, ...]:
         """See `base.Engine.preflight`."""
-        by_pattern = any(set("*?[").intersection(name) for name in self._config.include_databases)
         with self._server.session() as session:
-            return my_preflight.of_server(session, self._product, by_pattern=by_pattern)
+            return my_preflight.of_server(session, self._product)
 
     def inspect(self, database: str) -> tuple[Finding, ...]:
         """See `base.Engine.inspect`."""
