@@ -30,7 +30,7 @@ def ca() -> Authority:
 DATABASE = "guarded"
 ENCRYPT = b"""
 install -m 0600 /tls/server.key "$PGDATA/server.key"
-printf "ssl = on\\nssl_cert_file = '/tls/server.pem'\\n" >> "$PGDATA/postgresql.conf"
+printf "ssl = on\\nssl_cert_file = '/tls/server.pem'\\nssl_ca_file = '/tls/ca.pem'\\n" >> "$PGDATA/postgresql.conf"
 """
 
 
@@ -131,6 +131,38 @@ def test_verify_ca_is_refused_where_the_client_lacks_it(encrypted: Server, pem: 
             dump_command(one)
     else:
         both(one)
+
+
+@pytest.fixture
+def certified(encrypted: Server) -> Iterator[str]:
+    """An account that the server lets in only with a certificate."""
+    if encrypted.product == "postgres":
+        encrypted.sql("CREATE ROLE certified SUPERUSER LOGIN PASSWORD 'pw'")
+        rule = "hostssl all certified all scram-sha-256 clientcert=verify-ca"
+        encrypted.exec("sh", "-c", f"sed -i '1i {rule}\\nhost all certified all reject' \"$PGDATA/pg_hba.conf\"")
+        encrypted.sql("SELECT pg_reload_conf()")
+    else:
+        encrypted.sql("CREATE USER certified IDENTIFIED BY 'pw' REQUIRE X509; GRANT ALL ON *.* TO certified")
+    yield "certified"
+    encrypted.sql(f"DROP {'ROLE' if encrypted.product == 'postgres' else 'USER'} certified")
+
+
+def test_a_client_certificate_is_shown_by_driver_and_client(
+    encrypted: Server, ca: Authority, pem: dict[str, str], tmp_path: Path, certified: str
+) -> None:
+    certificate, key = ca.issue("127.0.0.1")
+    files = {"ssl_client_cert": certificate, "ssl_client_key": key}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o600)
+    shown = {name: str(tmp_path / name) for name in files}
+    account: dict[str, Any] = {"user": certified, "password": "pw"}
+    both(rig(encrypted, shipped_clients(), ssl_mode="require", **shown, **account))
+    full = {"ssl_mode": "verify-full", "ssl_ca_cert": pem["right"]}
+    both(rig(encrypted, shipped_clients(), **full, **shown, **account))
+    error = refusal(encrypted, **full, **account)
+    assert isinstance(error, TLSFailed | AuthenticationFailed)
+    assert "ssl_mode" in error.hint or "pg_hba.conf" in error.hint
 
 
 def test_files_that_are_no_certificates(encrypted: Server, pem: dict[str, str]) -> None:

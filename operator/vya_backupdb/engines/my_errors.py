@@ -17,6 +17,7 @@ from vya_backupdb.domain.errors import (
     ServerError,
     TLSFailed,
 )
+from vya_backupdb.engines import tls
 
 _REFUSED: Final = frozenset({1045, 1130, 1251, 1524, 1698, 1820, 1862, 2049, 2059, 2061, 3118, 3955, 4151})
 _DENIED: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 3619, 3988})
@@ -28,9 +29,8 @@ _INSECURE: Final = frozenset({2026, 3159})
 
 _ACCOUNT_HINT: Final = (
     "Correct the credentials of the instance, or the account on the server (its host part, a lock);"
-    " if the account or the server requires TLS, set ssl_mode."
+    f" if the account or the server requires TLS, set {tls.MODE}."
 )
-_TLS_HINT: Final = "Check ssl_mode, ssl_ca_cert and the server's certificate."
 _PRIVILEGE_HINT: Final = "Grant the account what the message names."
 
 
@@ -53,7 +53,7 @@ def of_connection(
     message = f"connecting to {server} failed: {text(error, redact)}"
     code = number(error)
     if code in _INSECURE or _is_tls(error):
-        return TLSFailed(message, hint=_TLS_HINT)
+        return TLSFailed(message, hint=tls.CHECK_HINT)
     if code in _REFUSED:
         return AuthenticationFailed(message, hint=_ACCOUNT_HINT)
     if code in _DENIED:

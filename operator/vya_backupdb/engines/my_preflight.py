@@ -23,12 +23,15 @@ _NEEDED: Final = {"SELECT": "tables", "TRIGGER": "triggers", "EVENT": "events"}
 _SYSTEM: Final = "('mysql', 'sys', 'information_schema', 'performance_schema')"
 
 
-def of_server(session: Session, product: Product) -> tuple[Finding, ...]:
-    """Return what holds for the whole server: what the account cannot see there, and which guards it lacks."""
+def of_server(session: Session, product: Product, *, by_pattern: bool) -> tuple[Finding, ...]:
+    """Return what holds for the whole server: what the account cannot see there, and which guards it lacks.
+
+    Only where databases are chosen `by_pattern` can one be missed that the account is not shown.
+    """
     rights = rights_of(session, product)
     account = _account(session)
     return (
-        *_hidden_databases(session, rights, account),
+        *_hidden_databases(session, rights, account, by_pattern),
         *(() if rights.everywhere("PROCESS") else (_weak_detector(account),)),
         *(() if product == "MariaDB" or rights.everywhere("BACKUP_ADMIN") else (_unblocked(account),)),
     )
@@ -53,14 +56,14 @@ def _account(session: Session) -> str:
     return f"{quote(user)}@{quote(host)}"
 
 
-def _hidden_databases(session: Session, rights: Rights, account: str) -> Iterator[Finding]:
+def _hidden_databases(session: Session, rights: Rights, account: str, by_pattern: bool) -> Iterator[Finding]:
     if rights.everywhere("SHOW DATABASES", "SELECT"):
         return
     sql = f"SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN {_SYSTEM}"  # noqa: S608 - constant
     text = "databases may be hidden from the account: the server lists only what it may use"
     remedy = f"GRANT SHOW DATABASES ON *.* TO {account}"
     if session.value(sql, "counting the databases"):
-        yield note("DatabasesHidden", text, remedy)
+        yield from (note("DatabasesHidden", text, remedy),) if by_pattern else ()
     else:
         yield Finding(reason=HIDDEN, message=f"the server shows the account no database at all ({remedy})")
 
@@ -132,7 +135,10 @@ def _broken_views(session: Session, database: str) -> Iterator[Finding]:
 
 
 def _closing_semicolons(session: Session, database: str) -> Iterator[Finding]:
-    """A text of several statements leaves its ';' in a body, and MySQL's client writes a comment's end behind it."""
+    """A text of several statements leaves its ';' in a body, and MySQL's client writes a comment's end behind it.
+
+    Our own loader sends each statement as one, which the server takes; MySQL's client does not get it back.
+    """
     rows = session.rows(
         """SELECT 'TRIGGER' AS kind, TRIGGER_NAME AS name, ACTION_STATEMENT AS body FROM information_schema.TRIGGERS
            WHERE TRIGGER_SCHEMA = :db
@@ -144,10 +150,10 @@ def _closing_semicolons(session: Session, database: str) -> Iterator[Finding]:
     for row in rows:
         if str(row["body"]).rstrip().endswith(";"):
             name = f"{quote(database)}.{quote(str(row['name']))}"
-            yield obstacle(
-                "NotDumpable",
-                f"the body of {str(row['kind']).lower()} {row['name']!r} of {database!r} ends with ';', and MySQL's"
-                " client would write a dump that no server takes",
+            yield note(
+                "NotByHand",
+                f"the body of {str(row['kind']).lower()} {row['name']!r} of {database!r} ends with ';': its dump can be"
+                " restored by vya-backupdb, but not by MySQL's own client",
                 f"DROP {row['kind']} {name}, and create it again by itself, without ';' at the end",
             )
 

@@ -153,8 +153,9 @@ class MySQL:
 
     def preflight(self) -> tuple[Finding, ...]:
         """See `base.Engine.preflight`."""
+        by_pattern = any(set("*?[").intersection(name) for name in self._config.include_databases)
         with self._server.session() as session:
-            return my_preflight.of_server(session, self._product)
+            return my_preflight.of_server(session, self._product, by_pattern=by_pattern)
 
     def inspect(self, database: str) -> tuple[Finding, ...]:
         """See `base.Engine.inspect`."""

@@ -21,6 +21,7 @@ from vya_backupdb.domain.errors import (
     TLSFailed,
     WrongServer,
 )
+from vya_backupdb.engines import tls
 
 _PASSWORD_HINT: Final = "Correct the credentials of the instance, or the account on the server."  # noqa: S105 - a sentence
 _PRIVILEGE_HINT: Final = "Grant the account what the message names; pg_read_all_data and pg_monitor are enough to read."
@@ -37,7 +38,7 @@ _ACCOUNT: Final = (
     r"password authentication failed|no password supplied|fe_sendauth|role .* does not exist|"
     r"role .* is not permitted to log in|authentication failed for user|authentication method"
 )
-_TLS_HINT: Final = "If the server wants an encrypted connection, set ssl_mode to require; else mend its pg_hba.conf."
+_TLS_HINT: Final = f"If the server wants an encrypted connection, set {tls.MODE} to require; else mend its pg_hba.conf."
 _CROWDED_HINT: Final = "The server's connections are used up: raise max_connections, or lower the parallelism."
 
 #: Patterns of a refused connection, in this order: the first that fits decides.
@@ -45,8 +46,8 @@ _REFUSALS: Final[tuple[tuple[str, type[BackupDBError], str], ...]] = (
     (r"no pg_hba\.conf entry .*no encryption", TLSFailed, _TLS_HINT),
     (r"no pg_hba\.conf entry", AuthenticationFailed, "Add a line for this account and address to pg_hba.conf."),
     (_NOT_POSTGRESQL, WrongServer, "Another product answers there: correct host, port or type."),
-    (r"does not support SSL", TLSFailed, "Switch TLS on at the server, or set ssl_mode to disable."),
-    (_TLS, TLSFailed, "Check ssl_mode, ssl_ca_cert and the server's certificate."),
+    (r"does not support SSL", TLSFailed, f"Switch TLS on at the server, or set {tls.MODE} to disable."),
+    (_TLS, TLSFailed, tls.CHECK_HINT),
     (_ACCOUNT, AuthenticationFailed, _PASSWORD_HINT),
     (r"database .* does not exist", NotFound, "Check the name; maintenance_database must exist as well."),
     (r"permission denied for database", PrivilegeMissing, "Grant the account CONNECT on that database."),

@@ -15,6 +15,10 @@ from vya_backupdb.engines.clients import Client
 #: libpq would read ~/.postgresql/root.crt and turn ``require`` into ``verify-ca``; a path that cannot be stops that.
 NO_FILE: Final = "/nonexistent/vya-backupdb"
 
+#: The field as users know it, in the file and in the cluster.
+MODE: Final = "ssl_mode (spec.tls.mode of a BackupInstance)"
+CHECK_HINT: Final = f"Check {MODE}, the CA that is given to trust, and the server's certificate."
+
 _MYSQL_MODES: Final[Mapping[SSLMode, str]] = {
     SSLMode.DISABLE: "DISABLED",
     SSLMode.REQUIRE: "REQUIRED",
@@ -68,8 +72,8 @@ def _mariadb_options(mode: SSLMode, files: tuple[str, ...]) -> tuple[str, ...]:
 def refuse_verify_ca() -> None:
     """Raise ConfigurationError: MariaDB's clients cannot verify the chain without the host name."""
     raise ConfigurationError(
-        "ssl_mode verify-ca is not known to MariaDB's clients",
-        hint="Use verify-full with a certificate for the host's name, or require.",
+        "the TLS mode verify-ca is not known to MariaDB's clients",
+        hint=f"Set {MODE} to verify-full with a certificate for the host's name, or to require.",
     )
 
 
@@ -90,6 +94,6 @@ def python_context(config: DatabaseConfig) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
             f"the TLS files of instance {config.id!r} cannot be read: {error.strerror or error}",
-            hint="Check ssl_ca_cert, ssl_client_cert and ssl_client_key.",
+            hint="Check ssl_ca_cert, ssl_client_cert and ssl_client_key (in the cluster: the Secrets of spec.tls).",
         ) from error
     return context

@@ -119,7 +119,16 @@ NOT_BEGUN = frozenset(
     )
 )
 # the words of a check for databases that are not, or cannot be, backed up
-_COVERAGE = frozenset({Reason.UNCOVERED_DATABASES.value, "Uncovered", "DatabaseMissing", "NothingCovered"})
+_COVERAGE = frozenset(
+    {
+        Reason.UNCOVERED_DATABASES.value,
+        ExitCode.NOTHING_VISIBLE.reason,
+        "Uncovered",
+        "DatabasesHidden",
+        "DatabaseMissing",
+        "NothingCovered",
+    }
+)
 # what waiting alone can mend: the server comes back, another run ends, somebody frees space, a node appears
 _WAITS = frozenset(
     {

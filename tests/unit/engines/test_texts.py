@@ -188,3 +188,15 @@ def test_every_kind_has_an_engine_and_scanners() -> None:
 def test_server_information_is_a_value() -> None:
     moment = datetime.now(UTC)
     assert ServerInfo("MySQL", "9", (9,), None, moment) == ServerInfo("MySQL", "9", (9,), None, moment)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("pg_dump: error: ... ERROR:  canceling statement due to conflict with recovery", "hot_standby_feedback"),
+        ("pg_dump: error: ... ERROR:  canceling statement due to lock timeout", "timeouts.lock_seconds"),
+        ("mysqldump: Couldn't execute ...: Lock wait timeout exceeded; try restarting (1205)", "timeouts.lock_seconds"),
+    ],
+)
+def test_what_a_client_met_comes_with_its_remedy(said: str, remedy: str) -> None:
+    assert remedy in stderr.dump_failure("client", "shop", 1, said, Redactor()).hint
