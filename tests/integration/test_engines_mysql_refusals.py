@@ -172,8 +172,8 @@ def test_a_restore_is_refused_before_anything_is_made(my: Rig, make: Make) -> No
     for name in ("x" * 65, "blank ", "", "nul\0", "\U0001f600"):
         with pytest.raises(ConfigurationError, match="64 characters"):
             my.engine.create(name, DatabaseSettings())
-    with pytest.raises(ConfigurationError, match="cannot be renamed"):
-        my.engine.rename("there", "elsewhere")
+    with pytest.raises(RestoreFailed, match="does not exist"):
+        my.engine.placer.prepare_swap("there", "elsewhere", kept=None)
     assert my.engine.exists("there")
     assert not my.engine.exists("elsewhere")
 

@@ -181,7 +181,7 @@ def test_a_restore_is_refused_before_anything_is_made(pg17: Rig, make: Make) -> 
         pg17.engine.create("ü" * 32, DatabaseSettings())
     make(pg17.server, "scratch")
     with pytest.raises(TargetExists, match="there"):
-        pg17.engine.rename("scratch", name)
+        pg17.engine.placer.swap(pg17.engine.placer.prepare_swap("scratch", name, kept=None))
 
 
 def test_a_load_stops_at_the_first_error_and_says_where(pg17: Rig, make: Make) -> None:

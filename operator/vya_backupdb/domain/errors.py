@@ -23,6 +23,7 @@ BackupDBError
 ├── RestoreError
 │   ├── TargetExists
 │   ├── RestoreFailed
+│   ├── RestoreRefused      what the plan of a restore forbids, all of it
 │   └── AlreadyExecuted
 ├── RetentionFrozen
 │   └── BackupPinned        one backup only, which a person pinned
@@ -177,6 +178,12 @@ class TargetExists(RestoreError):
 
 class RestoreFailed(RestoreError):
     """The server refused a statement of the dump; the target is as it was."""
+
+
+class RestoreRefused(RestoreError):
+    """The plan holds something that forbids the restore; nothing was touched."""
+
+    exit_code = ExitCode.RESTORE_REFUSED
 
 
 class AlreadyExecuted(RestoreError):

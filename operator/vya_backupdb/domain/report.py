@@ -81,6 +81,8 @@ class RestoredReport(Model):
     tables: int | None = Field(default=None, ge=0)
     rows: int | None = Field(default=None, ge=0)
     transforms: tuple[TransformReport, ...] = ()
+    kept_database: str | None = Field(default=None, description="what the former database is called now")
+    safety_backup_id: str | None = Field(default=None, description="the backup of what was replaced")
 
 
 class Finding(Model):

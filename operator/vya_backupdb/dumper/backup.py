@@ -77,26 +77,29 @@ def back_up(
     session.say(StepStarted(database, "database", Step.LOCKING))
     wait, asked = session.database.lock_wait_seconds, time.monotonic()
     with session.engine.lock(database, wait_seconds=wait, checkpoint=stop.check) as lock:
-        began, moment = time.monotonic(), run.server.now()
         # another pod of this very Job may have finished it meanwhile, where the volume cannot lock a run
-        before = done() if began - asked > LONG_WAIT_SECONDS else None
-        if before is not None:
-            return before
-        session.say(StepStarted(database, "database", Step.DUMPING, expected_bytes))
-        with session.tree.open(database, moment.astimezone(session.zone), run.id) as pending:
-            with session.engine.snapshot(database) as snapshot:
-                require_dumpable(snapshot.findings)
-                plan = session.engine.dump(database, snapshot)
-                passed = _dump(session, database, plan, pending, _Held(lock, snapshot))
-                checked = snapshot.verify(passed.scan.tables)
-                draft = _metadata(session, run, database, moment, snapshot, plan, passed, checked)
-            # the snapshot is given back before the slow part: an old one keeps the server from cleaning up
-            pending.finish()
-            verify(session, pending, passed, session.engine.scanner(), name=database, kind="database", lock=lock)
-            lock.verify()
-            stop.check()
-            seconds = time.monotonic() - began
-            stored = pending.publish(timed(draft, seconds))
+        before = done() if time.monotonic() - asked > LONG_WAIT_SECONDS else None
+        return before or back_up_held(session, run, database, lock, expected_bytes=expected_bytes)
+
+
+def back_up_held(session: Session, run: Run, database: str, lock: HeldLock, *, expected_bytes: int | None) -> Made:
+    """Back up `database`, whose `lock` the caller holds. As `back_up` otherwise."""
+    began, moment = time.monotonic(), run.server.now()
+    session.say(StepStarted(database, "database", Step.DUMPING, expected_bytes))
+    with session.tree.open(database, moment.astimezone(session.zone), run.id) as pending:
+        with session.engine.snapshot(database) as snapshot:
+            require_dumpable(snapshot.findings)
+            plan = session.engine.dump(database, snapshot)
+            passed = _dump(session, database, plan, pending, _Held(lock, snapshot))
+            checked = snapshot.verify(passed.scan.tables)
+            draft = _metadata(session, run, database, moment, snapshot, plan, passed, checked)
+        # the snapshot is given back before the slow part: an old one keeps the server from cleaning up
+        pending.finish()
+        verify(session, pending, passed, session.engine.scanner(), name=database, kind="database", lock=lock)
+        lock.verify()
+        session.tools.stop.check()
+        seconds = time.monotonic() - began
+        stored = pending.publish(timed(draft, seconds))
     for warning in draft.warnings:
         session.say(Noted(warning, database, "warning"))
     return Made(stored, seconds, draft.warnings)

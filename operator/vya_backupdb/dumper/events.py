@@ -24,6 +24,7 @@ class Step(StrEnum):
     LOADING = "loading"
     FINISHING = "finishing"
     COMPARING = "comparing"
+    PLACING = "placing"
 
 
 @dataclass(frozen=True, slots=True)

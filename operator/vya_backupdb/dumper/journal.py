@@ -1,109 +1,141 @@
-"""What a restore made on the server, noted on the volume before it is made: the only licence to drop anything.
+"""What a restore makes on the server, noted on the volume before it is made: the only licence to drop anything.
 
-The journal is the run's own report, saved while it goes on: its `restored.database` names the database, its reason
-says ``Creating`` (the server may or may not have it yet) or ``Created``. A killed restore is cleaned up by the next
-attempt of the same run, and by nobody else. Between ``Creating`` and ``Created`` somebody else may have made a database
-of that name: then only an empty one is dropped.
+One function, `settle`, decides after every kind of end, be it an error of this process or the death of an earlier one:
+what is whole and in its place stays, everything else that the journal names goes, and nothing else is touched. Between
+``creating`` and ``loading`` nothing is in the database that we make, so that one with something in it is somebody
+else's; later its identity tells.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
-from typing import Final
+from dataclasses import dataclass
 
-from vya_backupdb.domain.errors import BackupDBError, StorageError, TargetExists
-from vya_backupdb.domain.ids import RunId
-from vya_backupdb.domain.report import RestoredReport, RunReport
+from vya_backupdb.domain.errors import BackupDBError, TargetExists
+from vya_backupdb.domain.report import RunReport
+from vya_backupdb.domain.undertaking import Phase, Swap, Undertaking
 from vya_backupdb.engines.base import Engine
-from vya_backupdb.storage.tree import InstanceTree
+from vya_backupdb.storage.undertakings import Undertakings
 
 _log = logging.getLogger(__name__)
 
-CREATING: Final = "Creating"
-CREATED: Final = "Created"
-CLEANED: Final = "Cleaned"
-
 
 class Journal:
-    """The journal of one restore run; its run lock must be held."""
+    """The journal of a restore under way. `one` is its present state, as on the volume."""
 
-    def __init__(self, tree: InstanceTree, run: RunId, *, started_at: datetime) -> None:
-        self._tree, self._run = tree, run
-        self.started_at = started_at
-        before = tree.run(run)
-        self._before = before
-        self._reason = before.reason if before else ""
+    def __init__(self, journals: Undertakings, engine: Engine, one: Undertaking) -> None:
+        """Note that `one.made` is about to be made."""
+        self._journals, self._engine = journals, engine
+        self.one = one
+        journals.save(one)
 
-    @property
-    def leftover(self) -> str | None:
-        """The database that an earlier attempt of this run made, or was about to make, and did not remove."""
-        before = self._before
-        if before is None or before.restored is None or before.reason not in {CREATING, CREATED}:
-            return None
-        return before.restored.database
+    def made(self) -> None:
+        """Note that the server has it now, and what tells it from others."""
+        self._note(phase=Phase.LOADING, identity=self._engine.placer.identity(self.one.made))
 
-    def clean(self, engine: Engine) -> None:
-        """Drop what an earlier attempt of this run left. Raise TargetExists if that may be somebody else's."""
-        name = self.leftover
-        if name is not None:
-            self._drop(engine, name)
-            self._note(name, CLEANED)
+    def placing(self, swap: Swap | None, result: RunReport) -> None:
+        """Note that it is whole, that it is about to be put in place by `swap` (None: it is there), and the `result`.
 
-    @contextmanager
-    def making(self, engine: Engine, name: str) -> Iterator[None]:
-        """Note that `name` is about to be made; if the block fails, drop it again."""
-        self._note(name, CREATING)
-        done = False
-        try:
-            yield
-            done = True
-        finally:
-            if not done:
-                self._undo(engine, name)
+        Whoever finds the journal later gives that result to who asks for the same.
+        """
+        self._note(phase=Phase.PLACING, swap=swap, result=result)
 
-    def made(self, name: str) -> None:
-        """Note that the server has `name` now, and that it is ours."""
-        self._note(name, CREATED)
+    def settle(self) -> bool:
+        """Settle it; return whether the new content is in its place. The journal stays: `close` it."""
+        self.one, done = settle(self._engine, self._journals, self.one)
+        return done
 
-    def close(self, report: RunReport) -> None:
-        """Put the final `report` in the journal's place; not while something of ours is still on the server."""
-        if self._reason in {CREATING, CREATED} and report.exit_code:
-            return
-        try:
-            self._tree.save_run(report)
-        except StorageError as error:
-            _log.warning("the report of run %s could not be saved: %s", self._run, error.message)
+    def told(self) -> None:
+        """Note that the result was told, though something is left: the same command, given again, means a new one."""
+        self._note(asked="")
 
-    def _undo(self, engine: Engine, name: str) -> None:
-        """Drop `name`, if it is ours. Where that fails, the journal stays as it is, for the next attempt."""
-        try:
-            self._drop(engine, name)
-            self._note(name, CLEANED)
-        except BackupDBError as error:
-            _log.warning("what this restore made, %r, could not be dropped: %s", name, error.message)
+    def close(self, *, done: bool) -> None:
+        """Remove the journal, or leave it as a note of the database that is kept."""
+        close(self._journals, self.one, done=done)
 
-    def _drop(self, engine: Engine, name: str) -> None:
-        """Drop `name` if it exists. Raise TargetExists if it may be somebody else's: noted, not made, and not empty."""
-        if not engine.exists(name):
-            return
-        if self._reason == CREATING and engine.count(name).tables:
-            raise TargetExists(
-                f"{name!r} exists with tables in it, and this restore cannot tell whether it made it",
-                hint="Look at it; drop it if it is of no use, then restore again.",
-            )
-        engine.drop(name)
+    def _note(self, **changes: object) -> None:
+        self.one = self.one.model_copy(update=changes)
+        self._journals.save(self.one)
 
-    def _note(self, name: str, reason: str) -> None:
-        self._reason = reason
-        self._tree.save_run(
-            RunReport(
-                operation="restore",
-                run=self._run,
-                reason=reason,
-                message=f"this restore made the database {name}",
-                exit_code=0,
-                started_at=self.started_at,
-                restored=RestoredReport(backup_id="", database=name),
-            )
+
+def settle(engine: Engine, journals: Undertakings, one: Undertaking) -> tuple[Undertaking, bool]:
+    """Finish or undo what `one` tells of, by what is on the server.
+
+    Return the journal as it is then, and whether the new content is in its place. The lock on its target must be held.
+    Raise what prevents it; then the journal must stay.
+    """
+    if one.phase is Phase.PLACING:
+        done = engine.placer.settle(one.swap) if one.swap else _settle_in_place(engine, one)
+        # noted before anything is dropped that tells the outcome
+        one = one.model_copy(update={"phase": Phase.PLACED if done else Phase.LOADING})
+        journals.save(one)
+    if one.phase is Phase.PLACED:
+        if one.swap is not None and one.swap.kept is not None and not one.swap.stays:
+            _drop(engine, one.swap.kept, one.swap.old_id)
+    elif one.phase is Phase.LOADING:
+        _drop(engine, one.made, one.identity)
+    elif one.phase is Phase.CREATING and engine.exists(one.made) and _is_ours(engine, one):
+        engine.drop(one.made)
+    return one, one.phase is Phase.PLACED
+
+
+def _is_ours(engine: Engine, one: Undertaking) -> bool:
+    """Whether what stands under the noted name can be what we made: nothing was loaded yet."""
+    return engine.placer.identity(one.made) == one.marker or not engine.count(one.made).tables
+
+
+def _settle_in_place(engine: Engine, one: Undertaking) -> bool:
+    if not engine.exists(one.made):
+        return False
+    engine.placer.unmark(one.made, one.marker)
+    return True
+
+
+def _drop(engine: Engine, name: str, identity: str | None) -> None:
+    """Drop `name`; one that is another by now is left alone: ours is gone already."""
+    try:
+        engine.drop(name, identity=identity)
+    except TargetExists as error:
+        _log.warning("%s", error.message)
+
+
+def close(journals: Undertakings, one: Undertaking, *, done: bool) -> None:
+    """Remove the settled journal `one`; that of a former database which is kept for use says so from now on."""
+    if done and one.swap is not None and one.swap.stays:
+        swap = one.swap.model_copy(update={"old": (), "new": (), "old_tables": (), "new_tables": ()})
+        journals.save(one.model_copy(update={"phase": Phase.KEPT, "swap": swap, "result": None}))
+    else:
+        journals.remove(one.run)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of an earlier restore: whether its content is in place, and a sentence for a person."""
+
+    one: Undertaking
+    done: bool
+    sentence: str
+
+
+def settle_dead(engine: Engine, journals: Undertakings, one: Undertaking, server_identity: str | None) -> Settled:
+    """Settle the restore `one`, whose run is over; the lock on its target is held. Its journal is still there.
+
+    Raise TargetExists if it was made on another server.
+    """
+    if one.server_identity != server_identity:
+        raise TargetExists(
+            f"the restore {one.run} to {one.target!r} died on another server, which is not this one: its journal stays",
+            hint=f"Look there for {one.made!r}; then remove .runs/{one.run}.restore from the volume.",
         )
+    one, done = settle(engine, journals, one)
+    what = "was finished" if done else f"was undone: {one.made!r} is gone"
+    return Settled(one, done, f"the restore {one.run} to {one.target!r}, which had died, {what}")
+
+
+def left_behind(error: BackupDBError, one: Undertaking) -> None:
+    """Log what could not be taken away, and who will."""
+    _log.warning(
+        "what the restore %s made, %r, could not be taken away: %s; the next restore to %r does it",
+        one.run,
+        one.made,
+        error.message,
+        one.target,
+    )

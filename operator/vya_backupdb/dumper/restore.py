@@ -1,58 +1,59 @@
-"""A restore of one database: find, verify, plan; only then touch the server: create, load, finish, compare, rename.
+"""A restore of one database: find, verify, plan; only then touch the server: save, create, load, compare, place.
 
-Invariants: nothing is created before the whole file was read and fits its metadata; the target must not exist; where
-the server can rename, the dump is loaded into a scratch database beside, so that the target appears whole or not at
-all; a failure drops what this very run made (see `journal`), never anything else; a claim in the ledger is taken just
-before the first touch, so that a request made again from Git does not run again.
+Invariants: nothing is created before the whole file was read and fits its metadata; what exists is touched only as
+``on_existing`` says, and then only after the new content stands whole beside it, and after what goes was dumped; a
+failure takes away what this run made (`journal`), never anything else, and leaves the target as it was; what a killed
+restore left is settled by the next one to the same target; a claim in the ledger is taken just before the first touch,
+so that a request made again from Git does not run again.
 """
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 
-from vya_backupdb.domain.errors import BackupDBError, RestoreFailed
+from vya_backupdb.domain.errors import BackupCorrupt, BackupDBError, Busy, NotFound, RestoreFailed, StorageError
 from vya_backupdb.domain.exitcodes import ExitCode
-from vya_backupdb.domain.metadata import size_human
-from vya_backupdb.domain.report import DatabaseRow, RestoredReport, RunReport, Totals, TransformReport
+from vya_backupdb.domain.report import RunReport
+from vya_backupdb.domain.undertaking import OnExisting, Undertaking
+from vya_backupdb.domain.undertaking import Phase as Stage
+from vya_backupdb.dumper import restore_report, safety
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted, RunEnded, RunStarted, Step, StepStarted
-from vya_backupdb.dumper.journal import Journal
+from vya_backupdb.dumper.journal import Journal, Settled, close, left_behind, settle_dead
 from vya_backupdb.dumper.pipeline import Meter
-from vya_backupdb.dumper.progress import counted
-from vya_backupdb.dumper.restore_plan import Plan, Request, compare, plan_restore
+from vya_backupdb.dumper.restore_plan import Plan, Request, compare, plan_restore, unfinished
+from vya_backupdb.dumper.restore_report import Clock, Outcome
 from vya_backupdb.dumper.session import Session
-from vya_backupdb.engines.base import Count
+from vya_backupdb.engines.base import Count, HeldLock
 from vya_backupdb.engines.loading import LoadResult
 from vya_backupdb.storage.ledger import ClaimState, Phase
+from vya_backupdb.storage.tree import InstanceTree
 
-SCRATCH_PREFIX = "vya_"
+_log = logging.getLogger(__name__)
 
 
-def run_restore(session: Session, request: Request, deliver: Delivery) -> RunReport:
+def run_restore(
+    session: Session, request: Request, deliver: Delivery, *, source: InstanceTree | None = None
+) -> RunReport:
     """Restore what `request` asks for, and return the report, delivered. Raise what prevented it.
 
-    Then everything that this run made on the server is gone again, unless dropping it failed too, which the error says.
+    `source` is the tree of the backup, where that is not the session's own. After an error everything that this run
+    made on the server is gone again, unless that failed too: then the log names it, and the next restore settles it.
     """
-    tree = session.tree
-    with tree.lock_run(request.run):
-        journal = Journal(tree, request.run, started_at=session.tools.clock())
-        report = _done_before(session, request)
+    source = source or session.tree
+    with session.tree.lock_run(request.run):
+        report = _done_before(session, source, request)
         if report is None:
             session.say(RunStarted(request.run, "restore", (request.target,)))
-            try:
-                with ExitStack() as held:
-                    plan = plan_restore(session, request, held, leftover=journal.leftover)
-                    report = _Restore(session, request, plan, journal).do()
-            except BackupDBError as error:
-                journal.close(_failure(session, request, journal, error))
-                raise
-            journal.close(report)
+            report = _restore(session, source, request)
         report = deliver(report)
     session.say(RunEnded(report))
     return report
 
 
-def _done_before(session: Session, request: Request) -> RunReport | None:
+def _done_before(session: Session, source: InstanceTree, request: Request) -> RunReport | None:
     """Return the report of this very restore, if it ended well before. Raise AlreadyExecuted if another one's did.
 
     Asked first of all: a target that was restored exists, and that is not what is to be said about it.
@@ -60,90 +61,231 @@ def _done_before(session: Session, request: Request) -> RunReport | None:
     if request.claim is None:
         before = session.tree.run(request.run)
         return before if before and before.operation == "restore" and before.reason == ExitCode.OK.reason else None
-    ledger = session.tree.ledger()
-    entry = ledger.look_up(request.claim.name)
+    ledger, claim = source.ledger(), request.claim
+    entry = ledger.look_up(claim.name)
     if entry is None:
         return None
-    if entry.uid == request.claim.uid and entry.result is not None:
+    if entry.uid == claim.uid and entry.result is not None:
         return entry.result
-    ledger.claim(request.claim.name, request.claim.uid, request.run, now=session.tools.clock())
+    # past the point of no return the journal of this very run tells what became of it
+    journalled = any(one.run == request.run for one in unfinished(session, request.target))
+    if not (journalled and ledger.resume(claim.name, claim.uid, request.run)):
+        ledger.claim(claim.name, claim.uid, request.run, now=session.tools.clock())
     return None
 
 
-def _failure(session: Session, request: Request, journal: Journal, error: BackupDBError) -> RunReport:
-    return RunReport(
-        operation="restore",
-        run=request.run,
-        reason=error.exit_code.reason,
-        message=session.tools.redact(str(error)),
-        exit_code=error.exit_code,
-        started_at=journal.started_at,
-        finished_at=session.tools.clock(),
-        totals=Totals(databases=1, failed=1),
-    )
+def _restore(session: Session, source: InstanceTree, request: Request) -> RunReport:
+    """Settle what died, then plan and do it. The report is saved on the volume, that of a failure, too."""
+    started_at = session.tools.clock()
+    earlier = _Earlier(source, request, started_at)
+    try:
+        settle_target(session, request.target, earlier.settled)
+        report = earlier.result
+        if report is None:
+            with ExitStack() as held:
+                plan = plan_restore(session, request, source, held)
+                plan.require()
+                report = _Restore(session, source, request, plan, started_at).do()
+    except BackupDBError as error:
+        _save(session, restore_report.failure(session, request, started_at, error))
+        raise
+    _save(session, report)
+    return report
+
+
+def _save(session: Session, report: RunReport) -> None:
+    try:
+        session.tree.save_run(report)
+    except StorageError as error:
+        _log.warning("the report of run %s could not be saved: %s", report.run, error.message)
+
+
+class _Earlier:
+    """What becomes of earlier attempts at `request`; `result` is that of one that only lacked its end."""
+
+    def __init__(self, source: InstanceTree, request: Request, now: datetime) -> None:
+        self._source, self._request, self._now = source, request, now
+        self.result: RunReport | None = None
+
+    def settled(self, found: Settled) -> None:
+        """Take note of it, durably where a claim is concerned: its journal is about to go."""
+        request, claim = self._request, self._request.claim
+        if found.done and found.one.result and self._is_the_same(found.one, found.one.result):
+            self.result = restore_report.finished_later(request, found.one.result)
+        state = self._source.ledger().resume(claim.name, claim.uid, request.run) if claim else None
+        if state is not None and found.one.run == request.run:
+            if self.result is None:
+                state.revert()
+            else:
+                state.finish(self.result)
+
+    def _is_the_same(self, one: Undertaking, result: RunReport) -> bool:
+        """Whether `one` did what is asked for now: the same run, or the same command, which means the same backup."""
+        request = self._request
+        if one.run == request.run:
+            return True
+        if one.asked != request.asked or result.restored is None:
+            return False
+        try:
+            chosen = self._source.find(request.database, request.backup, before=request.before, now=self._now)
+        except (NotFound, BackupCorrupt):
+            return False
+        return chosen.id == result.restored.backup_id
+
+
+def settle_target(session: Session, target: str, settled: Callable[[Settled], None]) -> None:
+    """Settle every restore to `target` that died, under the lock on it; tell `settled` before its journal goes."""
+    if not unfinished(session, target):
+        return
+    identity, journals = session.ask_server().info.identity, session.tree.undertakings()
+    wait, check = session.database.lock_wait_seconds, session.tools.stop.check
+    with session.engine.lock(target, wait_seconds=wait, checkpoint=check):
+        # asked again: whoever held the lock meanwhile may have settled them
+        for one in unfinished(session, target):
+            found = settle_dead(session.engine, journals, one, identity)
+            session.say(Noted(found.sentence, target))
+            settled(found)
+            close(journals, found.one, done=found.done)
 
 
 class _Restore:
     """One restore under way, past its plan."""
 
-    def __init__(self, session: Session, request: Request, plan: Plan, journal: Journal) -> None:
-        self._session, self._request, self._plan, self._journal = session, request, plan, journal
-        self._engine = session.engine
-        self._began = time.monotonic()
+    def __init__(
+        self, session: Session, source: InstanceTree, request: Request, plan: Plan, started_at: datetime
+    ) -> None:
+        self._session, self._source, self._request, self._plan = session, source, request, plan
+        self._engine, self._target = session.engine, plan.target
+        self._clock = Clock(started_at, time.monotonic())
         self._claim: ClaimState | None = None
         self._loaded = LoadResult(0, 0, ())
 
     def do(self) -> RunReport:
         """Do it, under the target's lock, and return the final report."""
-        check = self._session.tools.stop.check
-        wait = self._session.database.lock_wait_seconds
-        with self._engine.lock(self._plan.target, wait_seconds=wait, checkpoint=check) as lock:
+        check, wait = self._session.tools.stop.check, self._session.database.lock_wait_seconds
+        with self._engine.lock(self._target, wait_seconds=wait, checkpoint=check) as lock:
+            if unfinished(self._session, self._target):
+                raise Busy(f"another restore to {self._target!r} died meanwhile", hint="Run it again: that settles it.")
             self._take_claim()
-            self._journal.clean(self._engine)
-            name = f"{SCRATCH_PREFIX}{self._session.tools.random_hex()}" if self._plan.beside else self._plan.target
-            with self._journal.making(self._engine, name):
-                count = self._build(name)
-                lock.verify()
-                check()
-                self._put_in_place(name)
-            report = self._report(count)
-            if self._claim is not None:
-                self._claim.finish(report)
-        return report
+            saved = self._save_former(lock)
+            journal = self._begin()
+            try:
+                self._make(journal, lock, saved)
+            except BaseException as error:
+                # the server decides: a swap whose answer was lost may have happened
+                settled = self._settle(journal)
+                if not settled or not isinstance(error, BackupDBError):
+                    raise
+            else:
+                settled = self._settle(journal)
+            return self._end(journal, settled=settled)
 
     def _take_claim(self) -> None:
         claim = self._request.claim
         if claim is not None:
             now = self._session.tools.clock()
-            self._claim = self._session.tree.ledger().claim(claim.name, claim.uid, self._request.run, now=now)
+            self._claim = self._source.ledger().claim(claim.name, claim.uid, self._request.run, now=now)
 
     def _advance(self, phase: Phase) -> None:
         if self._claim is not None:
             self._claim.advance(phase)
 
-    def _build(self, name: str) -> Count:
-        """Create `name`, load the dump, apply what it lacks, and compare; return what is there."""
+    def _save_former(self, lock: HeldLock) -> str | None:
+        """Dump what is about to be replaced; return the backup's id."""
+        if not self._plan.saves:
+            return None
+        made = safety.save_former(self._session, self._request.run, self._plan.server, lock, self._target)
+        self._session.say(Noted(f"the present {self._target} was saved as {made.stored.id}", self._target))
+        return made.stored.id
+
+    def _begin(self) -> Journal:
+        """Note what is about to be made."""
         self._advance(Phase.LOADING)
+        own_name = self._own_name()
+        one = Undertaking(
+            run=self._request.run,
+            target=self._target,
+            asked=self._request.asked,
+            on_existing=self._request.on_existing,
+            started_at=self._clock.started_at,
+            server_identity=self._plan.server.info.identity,
+            phase=Stage.CREATING,
+            made=own_name if self._plan.beside else self._target,
+            marker=own_name,
+        )
+        return Journal(self._session.tree.undertakings(), self._engine, one)
+
+    def _own_name(self) -> str:
+        return f"vya_{self._session.tools.random_hex()}"
+
+    def _make(self, journal: Journal, lock: HeldLock, saved: str | None) -> None:
+        """Build the new content and put it in place."""
+        count = self._build(journal)
+        lock.verify()
+        self._session.tools.stop.check()
+        self._place(journal, count, saved)
+
+    def _build(self, journal: Journal) -> Count:
+        """Create, load, apply what the dump lacks, and compare; return what is there."""
+        made, marker = journal.one.made, journal.one.marker
         self._step(Step.CREATING)
-        notes = self._engine.create(name, self._plan.settings)
-        self._journal.made(name)
-        self._load(name)
+        notes = self._engine.create(made, self._plan.settings, marker="" if self._plan.beside else marker)
+        journal.made()
+        self._load(made)
         self._step(Step.FINISHING)
-        notes += self._engine.finish(name, self._plan.settings)
-        for note in notes:
-            self._session.say(Noted(note, self._plan.target, "warning"))
+        notes += self._engine.finish(made, self._plan.settings)
+        self._warn(notes)
         self._step(Step.COMPARING)
-        count = self._engine.count(name)
-        compare(self._plan.metadata, count, self._plan.target)
+        count = self._engine.count(made, without=marker)
+        compare(self._plan.metadata, count, self._target)
         return count
 
-    def _put_in_place(self, name: str) -> None:
+    def _place(self, journal: Journal, count: Count, saved: str | None) -> None:
+        """Put what was made under the target's name: a point of no return only for the ledger, not for the journal."""
+        made, placer = journal.one.made, self._engine.placer
+        stays = self._plan.replaces and self._request.on_existing is OnExisting.RENAME
+        kept = self._own_name() if self._plan.replaces else None
+        swap = placer.prepare_swap(made, self._target, kept=kept, stays=stays) if self._plan.beside else None
+        result = restore_report.success(
+            self._session,
+            self._request,
+            self._plan,
+            self._clock,
+            Outcome(count, self._loaded.transforms, kept=kept if stays else None, saved=saved),
+        )
+        self._step(Step.PLACING)
+        journal.placing(swap, result)
         self._advance(Phase.SWAPPING)
-        if name != self._plan.target:
-            self._engine.rename(name, self._plan.target)
+        self._warn(placer.swap(swap) if swap else ())
+
+    def _settle(self, journal: Journal) -> bool:
+        """Finish or undo, by what is on the server; return whether the new content is in its place."""
+        try:
+            done = journal.settle()
+            if not done:
+                if self._claim is not None:
+                    self._claim.revert()
+                journal.close(done=False)
+        except BackupDBError as error:
+            left_behind(error, journal.one)
+            return False
+        return done
+
+    def _end(self, journal: Journal, *, settled: bool) -> RunReport:
+        """Note the end, in this order: the ledger must know before the journal goes. Return the report."""
+        report = journal.one.result
+        if report is None:
+            raise RestoreFailed("the restore ended without a result", hint="This is a bug; please report it.")
+        if self._claim is not None:
+            self._claim.finish(report)
+        if settled:
+            journal.close(done=True)
+        else:
+            journal.told()
+        return report
 
     def _load(self, name: str) -> None:
-        self._step(Step.LOADING, self._plan.metadata.uncompressed_bytes)
+        self._step(Step.LOADING, self._plan.source.raw_bytes)
         stop = self._session.tools.stop
         with self._engine.loader(name, self._plan.inspection.options) as loader, stop.killing(loader.cancel):
             try:
@@ -155,51 +297,16 @@ class _Restore:
                 raise
 
     def _feed(self) -> Iterator[bytes]:
-        meter = Meter(self._session.say, name=self._plan.target, kind="database", lock=None)
-        for piece in self._session.tree.read(self._plan.stored):
+        meter = Meter(self._session.say, name=self._target, kind="database", lock=None)
+        for piece in self._plan.source.read():
             self._session.tools.stop.check()
             yield piece
             meter.passed(len(piece))
 
+    def _warn(self, notes: tuple[str, ...]) -> None:
+        for note in notes:
+            self._session.say(Noted(note, self._target, "warning"))
+
     def _step(self, step: Step, expected_bytes: int | None = None) -> None:
         self._session.tools.stop.check()
-        self._session.say(StepStarted(self._plan.target, "database", step, expected_bytes))
-
-    def _report(self, count: Count) -> RunReport:
-        stored, seconds = self._plan.stored, time.monotonic() - self._began
-        size = self._plan.metadata.uncompressed_bytes
-        row = DatabaseRow(
-            name=self._plan.target,
-            status="success",
-            backup_id=stored.id,
-            size_bytes=size,
-            duration_seconds=round(seconds, 3),
-            finished_at=self._session.tools.clock(),
-        )
-        return RunReport(
-            operation="restore",
-            run=self._request.run,
-            reason=ExitCode.OK.reason,
-            message=self._sentence(count),
-            exit_code=ExitCode.OK,
-            started_at=self._journal.started_at,
-            finished_at=self._session.tools.clock(),
-            totals=Totals(databases=1, succeeded=1, size_bytes=size or 0),
-            restored=RestoredReport(
-                backup_id=stored.id,
-                database=self._plan.target,
-                bytes=size,
-                tables=count.tables,
-                rows=count.rows,
-                transforms=tuple(
-                    TransformReport(name=one.name, count=one.count, sentence=one.sentence)
-                    for one in self._loaded.transforms
-                ),
-            ),
-            databases=(row,),
-        )
-
-    def _sentence(self, count: Count) -> str:
-        size = self._plan.metadata.uncompressed_bytes
-        what = [counted(count.tables, "table"), counted(count.rows, "row"), *([size_human(size)] if size else [])]
-        return f"{self._plan.target} was restored from {self._plan.stored.id}: {', '.join(what)}"
+        self._session.say(StepStarted(self._target, "database", step, expected_bytes))

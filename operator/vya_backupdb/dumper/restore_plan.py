@@ -1,27 +1,35 @@
-"""What is checked before a restore touches anything, and after it has loaded everything.
+"""The plan of a restore: everything that can be known beforehand, the same for ``--dry-run`` and for the real run.
 
-Before: the backup is found, read to its end, and fits its metadata; the server fits the backup; the target does not
-exist; the client is there. After: each table of the file is on the server, with as many rows.
+The backup is found and read to its end; the server and what lies under the target's name are looked at; nothing is
+touched. What forbids the restore is collected, not only the first: `Plan.require` raises it.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-from vya_backupdb.domain.errors import BackupCorrupt, RestoreFailed, TargetExists, WrongServer
+from vya_backupdb import __version__
+from vya_backupdb.domain.errors import (
+    BackupDBError,
+    ConfigurationError,
+    RestoreFailed,
+    RestoreRefused,
+    TargetExists,
+    WrongServer,
+)
 from vya_backupdb.domain.ids import RunId
-from vya_backupdb.domain.metadata import BackupMetadata, DatabaseSettings, TableInfo
-from vya_backupdb.dumper.events import Step, StepStarted
-from vya_backupdb.dumper.pipeline import Meter, Passed
+from vya_backupdb.domain.metadata import BackupMetadata, DatabaseSettings
+from vya_backupdb.domain.undertaking import OnExisting, Phase, Undertaking
+from vya_backupdb.dumper import restore_source, safety
+from vya_backupdb.dumper.restore_source import Source
 from vya_backupdb.dumper.session import Server, Session
 from vya_backupdb.engines.base import Count
 from vya_backupdb.engines.loading import Inspection, LoadOptions
-from vya_backupdb.storage import verify
-from vya_backupdb.storage.catalog import StoredBackup
-from vya_backupdb.storage.faults import map_os_errors
-from vya_backupdb.storage.volume import Volume
+from vya_backupdb.engines.placing import TargetLook
+from vya_backupdb.storage.selection import LATEST
+from vya_backupdb.storage.tree import InstanceTree
 
 SHOWN_TABLES = 5
 
@@ -36,105 +44,165 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for. `backup` is ``latest`` or an id; `target` is the name that the database gets."""
+    """What was asked for. `backup` is ``latest`` or an id; `target` is the name that the database gets.
+
+    `source` is the instance whose backup it is, where that is not the one that is restored to.
+    """
 
     run: RunId
     database: str
     target: str
-    backup: str = "latest"
+    backup: str = LATEST
     before: datetime | None = None
     claim: Claim | None = None
+    on_existing: OnExisting = OnExisting.FAIL
+    source: str | None = None
+
+    @property
+    def asked(self) -> str:
+        """What the same command, given again, would ask for."""
+        before = self.before.isoformat() if self.before else None
+        return json.dumps([self.source, self.database, self.target, self.backup, before, self.on_existing])
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a restore will do: decided and checked, nothing touched yet."""
+    """What a restore will do: decided and checked, nothing touched yet. `leftovers` are of restores that died."""
 
-    stored: StoredBackup
-    metadata: BackupMetadata
+    source: Source
+    checks: tuple[str, ...]
     server: Server
-    target: str
-    beside: bool
     inspection: Inspection
+    target: str
+    on_existing: OnExisting
+    look: TargetLook
+    beside: bool
+    room: safety.Room | None
+    refusals: tuple[BackupDBError, ...]
+    leftovers: tuple[Undertaking, ...] = ()
+    tool: str = f"vya-backupdb {__version__}"
+
+    @property
+    def metadata(self) -> BackupMetadata:
+        """The backup's metadata."""
+        return self.source.metadata
 
     @property
     def settings(self) -> DatabaseSettings:
         """What belongs to the database beside its dump."""
         return self.metadata.database or DatabaseSettings()
 
+    @property
+    def replaces(self) -> bool:
+        """Whether something stands under the target's name, and makes room."""
+        return self.look.exists and self.on_existing is not OnExisting.FAIL
 
-def plan_restore(session: Session, request: Request, held: ExitStack, *, leftover: str | None = None) -> Plan:
-    """Find the backup, read all of it, and look at the target. Raise what forbids the restore; nothing was touched.
+    @property
+    def saves(self) -> bool:
+        """Whether what makes room is dumped first, because it goes."""
+        return self.replaces and self.on_existing is OnExisting.REPLACE
 
-    `leftover` is the database that an earlier attempt of this run made: its existence forbids nothing. The backup is
-    not deleted before `held` is closed.
+    def require(self) -> None:
+        """Raise what forbids the restore: the only reason as it is, several as one RestoreRefused."""
+        if len(self.refusals) == 1:
+            raise self.refusals[0]
+        if self.refusals:
+            first, *others = self.refusals
+            raise RestoreRefused(
+                "; ".join(one.message for one in self.refusals),
+                hint=" ".join([first.hint, *(one.hint for one in others if one.hint != first.hint)]),
+            )
+
+
+def plan_restore(session: Session, request: Request, tree: InstanceTree, held: ExitStack) -> Plan:
+    """Find the backup in `tree` (the source's), read all of it, and look at the target; nothing is touched.
+
+    Raise what is wrong with the backup, or prevents looking; what forbids the restore is in the plan. The backup is not
+    deleted before `held` is closed.
     """
-    stored = session.tree.find(request.database, request.backup, before=request.before, now=session.tools.clock())
-    held.enter_context(session.tree.reading(stored))
-    server = session.ask_server()
-    metadata, inspection = _verified(session, request, stored)
-    require_fit(metadata, server)
-    inspection.require_loadable(stored.path)
-    if request.target != leftover and session.engine.exists(request.target):
-        raise TargetExists(
-            f"the target {request.target!r} exists on the server, and this restore touches nothing that exists",
-            hint="Restore to another name (--to-database), or drop or rename what is there.",
-        )
-    return Plan(stored, metadata, server, request.target, session.engine.loads_beside, inspection)
-
-
-def _verified(session: Session, request: Request, stored: StoredBackup) -> tuple[BackupMetadata, Inspection]:
-    """Read the backup to its end. Raise BackupCorrupt unless size, hash, CRC, marker, tables and rows all agree."""
-    metadata = stored.metadata
-    if metadata is None:
-        raise BackupCorrupt(f"{stored.path}: {stored.problem or 'has no metadata'}", hint="Take another one.")
-    session.say(StepStarted(request.target, "database", Step.VERIFYING, metadata.uncompressed_bytes))
-    _check_companion(session, stored)
-    meter = Meter(session.say, name=request.target, kind="database", lock=None)
-    scanner = session.engine.scanner()
+    now = session.tools.clock()
+    source = restore_source.of_tree(tree, request.database, request.backup, before=request.before, now=now)
+    held.enter_context(source.hold())
+    server, tools = session.ask_server(), session.tools
     inspector = session.engine.inspector(request.target, LoadOptions(source=request.database))
-    for piece in session.tree.read(stored):
-        session.tools.stop.check()
-        scanner.feed(piece)
-        inspector.feed(piece)
-        meter.passed(len(piece))
-    passed = Passed(scanner.result(), meter.raw_bytes)
-    _agree(stored, metadata, passed)
-    _require_own_name(request, passed)
-    return metadata, inspector.result()
+    passed = restore_source.read_whole(
+        source, session.engine.scanner(), inspector, name=request.target, say=tools.say, stop=tools.stop
+    )
+    inspection = inspector.result()
+    leftovers = unfinished(session, request.target)
+    look = session.engine.placer.look(request.target)
+    partly = look.exists and any(one.made == request.target for one in leftovers)
+    replaces = look.exists and not partly and request.on_existing is not OnExisting.FAIL
+    refusals = _Refusals()
+    refusals.trying(lambda: require_fit(source.metadata, server))
+    refusals.trying(lambda: restore_source.require_own_name(request.target, passed))
+    for found in inspection.refusals:
+        refusals.add(RestoreRefused(f"line {found.line} of the file {found.message}", hint=found.hint))
+    if look.exists and not partly and request.on_existing is OnExisting.FAIL:
+        refusals.add(_exists(request.target))
+    else:
+        for one in look.obstacles:
+            refusals.add(RestoreRefused(one.message, hint=one.hint))
+    room = None
+    if replaces and request.on_existing is OnExisting.REPLACE:
+        room = safety.room(session, request.target)
+        refusals.trying(room.require)
+    return Plan(
+        source=source,
+        checks=restore_source.CHECKS,
+        server=server,
+        inspection=inspection,
+        target=request.target,
+        on_existing=request.on_existing,
+        look=look,
+        beside=session.engine.loads_beside or replaces,
+        room=room,
+        refusals=refusals.found,
+        leftovers=leftovers,
+    )
 
 
-def _require_own_name(request: Request, passed: Passed) -> None:
-    """Raise RestoreFailed if the dump would alter another database than the target, such as its living source."""
-    others = [name for name in passed.scan.alters if name != request.target]
-    if others:
-        raise RestoreFailed(
-            f"the dump alters the database {others[0]!r} by name (a routine was made under another default character"
-            f" set), so it cannot be restored as {request.target!r}",
-            hint="Restore it under its own name, to another server if that name is taken.",
+def unfinished(session: Session, target: str) -> tuple[Undertaking, ...]:
+    """Return the journals of restores to `target` that did not end."""
+    return tuple(one for one in session.tree.undertakings().of(target) if one.phase is not Phase.KEPT)
+
+
+class _Refusals:
+    """What forbids a restore, as it is found."""
+
+    def __init__(self) -> None:
+        self.found: tuple[BackupDBError, ...] = ()
+
+    def add(self, error: BackupDBError) -> None:
+        self.found = (*self.found, error)
+
+    def trying(self, look: Callable[[], object]) -> None:
+        """Do it, and add what it raises."""
+        try:
+            look()
+        except BackupDBError as error:
+            self.add(error)
+
+
+def _exists(target: str) -> TargetExists:
+    return TargetExists(
+        f"the target {target!r} exists on the server, and this restore touches nothing that exists",
+        hint="Restore to another name (--to-database), or say what is to become of it (--on-existing replace|rename).",
+    )
+
+
+def require_confirmed(on_existing: OnExisting, target: str, confirmed: str | None) -> None:
+    """Raise ConfigurationError unless a replacement names the database that goes."""
+    if on_existing is OnExisting.REPLACE and confirmed != target:
+        given = "is missing" if confirmed is None else f"is {confirmed!r}"
+        raise ConfigurationError(
+            f"--on-existing replace drops the database {target!r} that is there, and --confirm-database {given}",
+            hint="If that is meant, add --confirm-database with its name; rename keeps it under another name.",
         )
-
-
-def _check_companion(session: Session, stored: StoredBackup) -> None:
-    """Raise BackupCorrupt unless the checksum file says what the metadata says: who edits one forgets the other."""
-    with (
-        map_os_errors(f"reading {stored.path}"),
-        Volume(Path(session.app.storage.base_path)).root() as base,
-        base.descend(stored.files.directory) as directory,
-    ):
-        verify.check_companion(directory, stored)
-
-
-def _agree(stored: StoredBackup, metadata: BackupMetadata, passed: Passed) -> None:
-    hint = "The backup is not restored; take another one ('list' shows them)."
-    if not passed.scan.complete:
-        problem = passed.scan.problem or "its closing marker is missing"
-        raise BackupCorrupt(f"{stored.path}: is not a complete dump: {problem}", hint=hint)
-    if metadata.tables is not None and _rows(metadata.tables) != _rows(passed.scan.tables):
-        raise BackupCorrupt(f"{stored.path}: holds other tables or rows than its metadata says", hint=hint)
-    counted = metadata.schema_info.tables_count if metadata.schema_info else None
-    if metadata.tables is not None and counted is not None and counted < len(metadata.tables):
-        raise BackupCorrupt(f"{stored.path}: its metadata counts {counted} tables and names more", hint=hint)
+    if on_existing is not OnExisting.REPLACE and confirmed is not None:
+        raise ConfigurationError(
+            "--confirm-database goes with --on-existing replace only", hint="Leave it out, or say what to replace."
+        )
 
 
 def require_fit(metadata: BackupMetadata, server: Server) -> None:
@@ -156,15 +224,11 @@ def require_fit(metadata: BackupMetadata, server: Server) -> None:
         )
 
 
-def _rows(tables: Iterable[TableInfo]) -> dict[tuple[str | None, str], int | None]:
-    return {(table.schema_name, table.name): table.rows for table in tables}
-
-
 def compare(metadata: BackupMetadata, count: Count, target: str) -> None:
     """Raise RestoreFailed unless each table of the backup is there with as many rows as its file holds."""
-    there = _rows(count.by_table)
+    there = restore_source.rows(count.by_table)
     wrong = []
-    for key, expected in _rows(metadata.tables or ()).items():
+    for key, expected in restore_source.rows(metadata.tables or ()).items():
         name = ".".join(filter(None, key))
         if key not in there:
             wrong.append(f"{name} is missing")

@@ -21,6 +21,7 @@ from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
 from vya_backupdb.domain.report import Finding
 from vya_backupdb.engines.accounts import Accounts
 from vya_backupdb.engines.loading import Inspector, Loader, LoadOptions
+from vya_backupdb.engines.placing import Placer
 
 Product = Literal["PostgreSQL", "MariaDB", "MySQL"]
 
@@ -211,7 +212,11 @@ class Engine(Protocol):
 
     @property
     def loads_beside(self) -> bool:
-        """Whether a restore loads into a scratch database that is renamed at the end (`rename` works)."""
+        """Whether every restore loads into a scratch database, which gets its name at the end."""
+
+    @property
+    def placer(self) -> Placer:
+        """Return what puts a restored database in its place."""
 
     def connect_check(self) -> ServerInfo:
         """Connect, and return what the server says of itself. Raise WrongServer if the configuration says otherwise."""
@@ -257,10 +262,12 @@ class Engine(Protocol):
     def exists(self, database: str) -> bool:
         """Whether `database` exists, system databases included."""
 
-    def create(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+    def create(self, database: str, settings: DatabaseSettings, *, marker: str = "") -> tuple[str, ...]:
         """Create `database`, empty, with the encoding and collation of `settings`; return warnings.
 
-        Raise TargetExists if it exists, RestoreFailed if the server lacks its locale or character set.
+        Where databases have no identity of their own, one that is loaded under its final name gets an empty table of
+        the name `marker`. Raise TargetExists if it exists, RestoreFailed if the server lacks its locale or character
+        set.
         """
 
     def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> Inspector:
@@ -275,11 +282,11 @@ class Engine(Protocol):
         Raise RestoreFailed naming the statement that the server refused.
         """
 
-    def rename(self, old: str, new: str) -> None:
-        """Give the loaded scratch database its final name. Raise TargetExists if that name is taken."""
+    def drop(self, database: str, *, identity: str | None = None) -> None:
+        """Drop `database` and end its sessions. The caller has checked in its journal that it made it.
 
-    def drop(self, database: str) -> None:
-        """Drop `database` and end its sessions. The caller has checked that it made it."""
+        Raise TargetExists if `identity` is given, and is not that of what stands there now.
+        """
 
-    def count(self, database: str) -> Count:
-        """Count tables and rows of `database` on the server (a full scan)."""
+    def count(self, database: str, *, without: str = "") -> Count:
+        """Count tables and rows of `database` on the server (a full scan), but for the table `without`."""

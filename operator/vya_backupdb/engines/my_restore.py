@@ -1,8 +1,8 @@
 """Making, dropping and counting MySQL and MariaDB databases for a restore.
 
-These servers cannot rename a database, so a dump is loaded under the final name, into a database that did not exist.
-Whoever restores notes that name in a journal before `create` and takes it out after the last row, so that what a killed
-restore left is known as ours, and is dropped, by the journal and by nothing else.
+These servers cannot rename a database, so a dump is loaded under the final name, into a database that did not exist,
+unless one is to be replaced (`my_swap`). Such a database gets a marker, an empty table with a name of ours, which goes
+when all is there: a schema has no id, and so what a killed restore left is told from what somebody made since.
 """
 
 import re
@@ -12,7 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vya_backupdb.domain.errors import BackupDBError, ConfigurationError, RestoreFailed, TargetExists
 from vya_backupdb.domain.metadata import DatabaseSettings, TableInfo
-from vya_backupdb.engines import my_errors
+from vya_backupdb.domain.undertaking import OWN_NAME
+from vya_backupdb.engines import my_errors, my_swap
 from vya_backupdb.engines.base import Count, Product
 from vya_backupdb.engines.my_session import Server, Session, literal, quote
 
@@ -37,7 +38,7 @@ def exists(server: Server, database: str) -> bool:
         return _exists(session, database)
 
 
-def create(server: Server, product: Product, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+def create(server: Server, product: Product, database: str, settings: DatabaseSettings, marker: str) -> tuple[str, ...]:
     """See `base.Engine.create`."""
     check_name(database)
     with server.session() as session:
@@ -49,11 +50,31 @@ def create(server: Server, product: Product, database: str, settings: DatabaseSe
             if my_errors.number(error) == _EXISTS:
                 raise _target_exists(database) from error
             raise _refused(server, error, f"creating database {database!r}") from error
+        if marker:
+            session.execute(f"CREATE TABLE {quote(database)}.{quote(marker)} (nothing int)", f"marking {database!r}")
     return ()
 
 
-def drop(server: Server, database: str) -> None:
+def marker_of(server: Server, database: str) -> str | None:
+    """Return the name of the marker table in `database`, None if there is none."""
+    with server.session() as session:
+        names = my_swap.tables(session, database)
+    return next((name for name in names if OWN_NAME.fullmatch(name)), None)
+
+
+def unmark(server: Server, database: str, marker: str) -> None:
+    """See `placing.Placer.unmark`."""
+    with server.session() as session:
+        session.execute(f"DROP TABLE IF EXISTS {quote(database)}.{quote(marker)}", f"unmarking {database!r}")
+
+
+def drop(server: Server, database: str, *, identity: str | None) -> None:
     """See `base.Engine.drop`."""
+    if identity is not None and exists(server, database) and marker_of(server, database) != identity:
+        raise TargetExists(
+            f"{database!r} is not the database that this restore made: it is another one of that name",
+            hint="Look at it; it was not touched.",
+        )
     with server.session() as session:
         try:
             session.run(f"DROP DATABASE IF EXISTS {quote(database)}")
@@ -61,7 +82,7 @@ def drop(server: Server, database: str) -> None:
             raise _refused(server, error, f"dropping database {database!r}") from error
 
 
-def count(server: Server, database: str) -> Count:
+def count(server: Server, database: str, *, without: str) -> Count:
     """See `base.Engine.count`."""
     with server.session() as session:
         rows = session.rows(
@@ -74,6 +95,7 @@ def count(server: Server, database: str) -> Count:
             # the file holds the history too
             _counted(session, database, str(row["name"]), " FOR SYSTEM_TIME ALL" * (row["type"] == "SYSTEM VERSIONED"))
             for row in rows
+            if row["name"] != without
         )
     return Count(len(counted), sum(table.rows or 0 for table in counted), counted)
 

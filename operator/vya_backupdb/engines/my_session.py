@@ -15,7 +15,7 @@ from typing import Any, Final
 import pymysql
 from pymysql.connections import Connection as DriverConnection
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from vya_backupdb.domain.config import DatabaseConfig
@@ -50,7 +50,7 @@ class Session:
 
     def __init__(self, connection: Connection, redact: Callable[[str], str]) -> None:
         self._connection = connection
-        self._redact = redact
+        self.redact = self._redact = redact
 
     def rows(self, sql: str, doing: str, **parameters: Any) -> list[dict[str, Any]]:
         """Return what `sql` (parameters as ``:name``) selects. `doing` says in words what for, if it fails."""
@@ -75,6 +75,26 @@ class Session:
             return [tuple(row) for row in self._execute(sql)]
         except SQLAlchemyError as error:
             raise my_errors.of_statement(error, doing, self._redact) from error
+
+    def records(self, sql: str, doing: str) -> list[dict[str, Any]]:
+        """Return the rows of a ``SHOW …`` that stands as it is (no ':' or '%' has a meaning)."""
+        try:
+            return [dict(row) for row in self._execute(sql).mappings()]
+        except SQLAlchemyError as error:
+            raise my_errors.of_statement(error, doing, self._redact) from error
+
+    def send(self, sql: bytes) -> None:
+        """Execute one statement, given as bytes of the session's present character set. Raise the driver's error."""
+        driver: Any = self._connection.connection.driver_connection
+        try:
+            driver.query(sql)
+        except pymysql.MySQLError as error:
+            raise DBAPIError(None, None, error) from error
+
+    def pin(self) -> None:
+        """Set what the session's texts depend on, whatever was set meanwhile."""
+        self.execute("SET NAMES utf8mb4", "setting up the session")
+        self.execute(_PINS, "setting up the session")
 
     def execute(self, sql: str, doing: str) -> None:
         """Execute one statement as it stands; an error is classified, so that it fails one database and not the run."""

@@ -3,7 +3,7 @@
 MariaDB's ``mariadb-dump`` writes dumps of a MySQL server that cannot be restored (generated columns), and each
 product's client refuses the other's flags. What the server calls itself decides; a configured flavor that disagrees
 is an error. Locks are ``GET_LOCK`` of a hash of the database's name. A restore loads under the final name
-(`my_restore`).
+(`my_restore`), or beside what it is to replace (`my_swap`).
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Final
 
 from vya_backupdb.domain.config import DatabaseConfig
-from vya_backupdb.domain.errors import ConfigurationError, DumpFailed, WrongServer
+from vya_backupdb.domain.errors import DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
 from vya_backupdb.domain.report import Finding
 from vya_backupdb.domain.users_file import MARKER
@@ -37,6 +37,7 @@ from vya_backupdb.engines.clients import Client, Clients
 from vya_backupdb.engines.loader import FileInspector, FileLoader
 from vya_backupdb.engines.loading import LoadOptions
 from vya_backupdb.engines.my_accounts import MyAccounts
+from vya_backupdb.engines.my_place import MySQLPlacer
 from vya_backupdb.engines.my_scan import MySQLScanner
 from vya_backupdb.engines.my_session import Server, Session, product_of
 from vya_backupdb.engines.my_statements import MyReader
@@ -77,6 +78,7 @@ class MySQL:
         self._clients = clients
         self._redact = redact
         self._server = Server(config, credentials, redact)
+        self.placer = MySQLPlacer(self._server)
 
     def connect_check(self) -> ServerInfo:
         """See `base.Engine.connect_check`."""
@@ -227,9 +229,9 @@ class MySQL:
         """See `base.Engine.exists`."""
         return my_restore.exists(self._server, database)
 
-    def create(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
+    def create(self, database: str, settings: DatabaseSettings, *, marker: str = "") -> tuple[str, ...]:
         """See `base.Engine.create`."""
-        return my_restore.create(self._server, self._product, database, settings)
+        return my_restore.create(self._server, self._product, database, settings, marker)
 
     def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
         """See `base.Engine.inspector`."""
@@ -246,20 +248,13 @@ class MySQL:
         """See `base.Engine.finish`: character set, collation and comment were given by `create`."""
         return ()
 
-    def rename(self, old: str, new: str) -> None:
-        """Refuse: these servers cannot rename a database (`loads_beside` is False)."""
-        raise ConfigurationError(
-            f"database {old!r} cannot be renamed to {new!r}: {self._product} has no statement for it",
-            hint="Load under the final name.",
-        )
-
-    def drop(self, database: str) -> None:
+    def drop(self, database: str, *, identity: str | None = None) -> None:
         """See `base.Engine.drop`."""
-        my_restore.drop(self._server, database)
+        my_restore.drop(self._server, database, identity=identity)
 
-    def count(self, database: str) -> Count:
+    def count(self, database: str, *, without: str = "") -> Count:
         """See `base.Engine.count`."""
-        return my_restore.count(self._server, database)
+        return my_restore.count(self._server, database, without=without)
 
 
 def lock_name(database: str) -> str:

@@ -1,9 +1,10 @@
-"""Making, finishing, renaming and counting PostgreSQL databases for a restore.
+"""Making, finishing, dropping and counting PostgreSQL databases for a restore.
 
 The dump is loaded into a scratch database made from ``template0`` with the recorded encoding and locale, then gets what
-stands in no dump (owner, ACL, settings, comment, limits), then its final name. Roles that the database's attributes
-name must exist beforehand: a restore that would lose owner or grants is refused before anything is loaded, and the
-refusal names the roles and the users file. A setting that the server does not know is a warning: the data is whole.
+stands in no dump (owner, ACL, settings, comment, limits), then its final name (`pg_swap`). Roles that the database's
+attributes name must exist beforehand: a restore that would lose owner or grants is refused before anything is loaded,
+and the refusal names the roles and the users file. A setting that the server does not know is a warning: the data is
+whole.
 """
 
 import re
@@ -91,7 +92,7 @@ def create(server: Server, database: str, settings: DatabaseSettings) -> tuple[s
         try:
             session.run(sql)
         except SQLAlchemyError as error:
-            raise _refused(server, error, f"creating database {database!r}") from error
+            raise refused(server, error, f"creating database {database!r}") from error
     return warnings
 
 
@@ -104,45 +105,39 @@ def finish(server: Server, database: str, settings: DatabaseSettings) -> tuple[s
             try:
                 session.run(sql)
             except SQLAlchemyError as error:
-                raise _refused(server, error, sql) from error
+                raise refused(server, error, sql) from error
         for sql in _settings(session, name, settings):
             try:
                 session.run(sql)
             except SQLAlchemyError as error:
-                warnings.append(f"not applied: {sql}: {_refused(server, error, 'the server said').message}")
+                warnings.append(f"not applied: {sql}: {refused(server, error, 'the server said').message}")
         if settings.is_template:
             session.execute(f"ALTER DATABASE {name} IS_TEMPLATE true", f"making {name} a template again")
     return tuple(server.redact(warning) for warning in warnings)
 
 
-def rename(server: Server, old: str, new: str) -> None:
-    """See `base.Engine.rename`."""
-    check_name(new)
-    with server.session() as session:
-        _end_sessions(session, old)
-        try:
-            session.run(f"ALTER DATABASE {session.quote(old)} RENAME TO {session.quote(new)}")
-        except SQLAlchemyError as error:
-            if pg_errors.sqlstate(error) == "42P04":
-                raise TargetExists(f"database {new!r} exists already", hint="Choose another target name.") from error
-            raise _refused(server, error, f"renaming {old!r} to {new!r}") from error
-
-
-def drop(server: Server, database: str) -> None:
+def drop(server: Server, database: str, *, identity: str | None) -> None:
     """See `base.Engine.drop`."""
     with server.session() as session:
-        if not _exists(session, database):
+        sql = "SELECT oid::text FROM pg_catalog.pg_database WHERE datname = :name"
+        found = session.value(sql, f"looking for database {database!r}", name=database)
+        if found is None:
             return
+        if identity not in {None, found}:
+            raise TargetExists(
+                f"{database!r} is not the database that this restore made: it is another one of that name",
+                hint="Look at it; it was not touched.",
+            )
         name = session.quote(database)
         try:
             session.run(f"ALTER DATABASE {name} IS_TEMPLATE false")
             session.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         except SQLAlchemyError as error:
-            raise _refused(server, error, f"dropping database {database!r}") from error
+            raise refused(server, error, f"dropping database {database!r}") from error
 
 
 def count(server: Server, database: str) -> Count:
-    """See `base.Engine.count`: ordinary tables, each without its children.
+    """See `base.Engine.count`: ordinary tables, each without its children; there is no marker among them.
 
     The rows of an extension's own table stay unknown: CREATE EXTENSION puts some there (PostGIS 8,500) that stand in no
     dump, so their number is never the file's.
@@ -260,16 +255,8 @@ def assignment(setting: str, session: Session) -> str:
     return f"{quoted} TO {', '.join(words) or literal('')}"
 
 
-def _end_sessions(session: Session, database: str) -> None:
-    session.rows(
-        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
-        " WHERE datname = :name AND pid <> pg_catalog.pg_backend_pid()",
-        f"ending the sessions of {database!r}",
-        name=database,
-    )
-
-
-def _refused(server: Server, error: SQLAlchemyError, doing: str) -> BackupDBError:
+def refused(server: Server, error: SQLAlchemyError, doing: str) -> BackupDBError:
+    """Return our error for a statement of a restore that the server refused while `doing`."""
     translated = pg_errors.of_statement(error, server.redact(doing), server.redact)
     if pg_errors.sqlstate(error) is None or pg_errors.sqlstate(error) == "42501":
         return translated

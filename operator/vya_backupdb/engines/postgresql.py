@@ -6,7 +6,6 @@ leaves nothing behind all the same, because the scratch database is dropped.
 """
 
 import contextlib
-import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +18,19 @@ from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.domain.undertaking import OWN_NAME
 from vya_backupdb.domain.users_file import MARKER
-from vya_backupdb.engines import locks, pg_catalog, pg_errors, pg_loader, pg_preflight, pg_restore, pg_users, stderr
+from vya_backupdb.engines import (
+    locks,
+    pg_catalog,
+    pg_errors,
+    pg_loader,
+    pg_preflight,
+    pg_restore,
+    pg_swap,
+    pg_users,
+    stderr,
+)
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -43,7 +53,6 @@ from vya_backupdb.engines.pg_transforms import PgRules
 from vya_backupdb.engines.users_text import users_dump
 
 _EVERYTHING: Final = LoadOptions()
-SCRATCH: Final = re.compile(r"vya_[0-9a-f]{12}")
 _UNKNOWN_BELOW_17: Final = b"SET transaction_timeout = 0;\n"
 
 _DATABASES: Final = """
@@ -73,6 +82,7 @@ class PostgreSQL:
         self._clients = clients
         self._redact = redact
         self._server = Server(config, credentials, redact)
+        self.placer = pg_swap.PostgreSQLPlacer(self._server)
 
     def connect_check(self) -> ServerInfo:
         """See `base.Engine.connect_check`."""
@@ -115,7 +125,7 @@ class PostgreSQL:
     def _database_info(self, row: dict[str, Any]) -> DatabaseInfo | None:
         raw = bytes(row["name"])
         name = raw.decode("utf-8", "backslashreplace")
-        if SCRATCH.fullmatch(name):
+        if OWN_NAME.fullmatch(name):
             return None
         covered, why = self._coverage(name, row)
         if covered and name.encode() != raw:
@@ -249,8 +259,9 @@ class PostgreSQL:
         """See `base.Engine.exists`."""
         return pg_restore.exists(self._server, database)
 
-    def create(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
-        """See `base.Engine.create`."""
+    def create(self, database: str, settings: DatabaseSettings, *, marker: str = "") -> tuple[str, ...]:
+        """See `base.Engine.create`: a database has an id, and needs no marker."""
+        del marker
         return pg_restore.create(self._server, database, settings)
 
     def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
@@ -267,16 +278,13 @@ class PostgreSQL:
         """See `base.Engine.finish`."""
         return pg_restore.finish(self._server, database, settings)
 
-    def rename(self, old: str, new: str) -> None:
-        """See `base.Engine.rename`."""
-        pg_restore.rename(self._server, old, new)
-
-    def drop(self, database: str) -> None:
+    def drop(self, database: str, *, identity: str | None = None) -> None:
         """See `base.Engine.drop`."""
-        pg_restore.drop(self._server, database)
+        pg_restore.drop(self._server, database, identity=identity)
 
-    def count(self, database: str) -> Count:
+    def count(self, database: str, *, without: str = "") -> Count:
         """See `base.Engine.count`."""
+        del without
         return pg_restore.count(self._server, database)
 
 

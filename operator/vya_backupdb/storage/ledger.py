@@ -1,7 +1,8 @@
 """The ledger of restores: ``.restores/{claim}``, so that a RestoreRequest, made again from Git, does not run again.
 
 An entry appears whole or not at all, is synced before its restore first touches the target, and is never removed by us.
-The same Job (uid and run) may start again until the point of no return; anybody else is told what happened before.
+The same Job (uid and run) may start again until the point of no return, and past it where the restore's journal tells
+that the target is as it was (`ClaimState.revert`); anybody else is told what happened before.
 A damaged entry counts as executed: rather not restore than restore twice.
 """
 
@@ -24,7 +25,7 @@ _HINT: Final = "To restore again, make a RestoreRequest with another name."
 
 
 class Phase(StrEnum):
-    """How far a restore came. From `SWAPPING` on the target may be changed for good: it never starts again."""
+    """How far a restore came. From `SWAPPING` on the target may be changed for good: only its journal can tell."""
 
     CLAIMED = "claimed"
     LOADING = "loading"
@@ -75,6 +76,11 @@ class ClaimState:
             raise ValueError(f"a restore does not go from {self._entry.phase} back to {wanted}")
         self._save(self._entry.model_copy(update={"phase": wanted}))
 
+    def revert(self) -> None:
+        """Note, durably, that a swap was undone: the target is as it was, and the restore may start again."""
+        if self._entry.phase is Phase.SWAPPING:
+            self._save(self._entry.model_copy(update={"phase": Phase.LOADING}))
+
     def finish(self, result: RunReport) -> None:
         """Note, durably, that the restore is done, with its report."""
         self._save(self._entry.model_copy(update={"phase": Phase.DONE, "result": result}))
@@ -122,6 +128,13 @@ class Ledger:
         if found.uid == uid and found.run == run and found.phase in _RESTARTABLE:
             return ClaimState(self, found, is_restart=True)
         raise AlreadyExecuted(_history(found, uid), hint=_HINT)
+
+    def resume(self, name: str, uid: str, run: RunId) -> ClaimState | None:
+        """Return the claim of this very Job, however far it came; None if there is none, or it is another's or done."""
+        found = self.look_up(name)
+        if found is None or (found.uid, found.run) != (uid, run) or found.phase is Phase.DONE:
+            return None
+        return ClaimState(self, found, is_restart=True)
 
     def look_up(self, name: str) -> Entry | None:
         """Return the entry of `name`, None if there is none. Raise AlreadyExecuted if it is damaged."""

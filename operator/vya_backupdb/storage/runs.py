@@ -1,8 +1,8 @@
 """``.runs/``: what became of the last 100 runs, and the locks of those that live.
 
 ``{run}.json`` is the run's report, replaced in one step each time it is saved; ``{run}/`` holds the metadata of its
-failures; ``{run}.lock`` is held while the run lives. A damaged report is no report: nothing rests on it but display
-and the question whether a run is done already.
+failures; ``{run}.lock`` is held while the run lives; ``{run}.restore`` is a restore's journal (`undertakings`).
+A damaged report is no report: nothing rests on it but display and the question whether a run is done already.
 """
 
 from typing import Final
@@ -15,6 +15,7 @@ from vya_backupdb.storage.volume import Directory
 KEPT: Final = 100
 LIMIT_BYTES: Final = 64 << 20
 LOCK: Final = ".lock"
+JOURNAL: Final = ".restore"
 _REPORT: Final = ".json"
 
 
@@ -31,7 +32,7 @@ def _prune(runs: Directory, *, keep: str) -> None:
     """Drop all but the last runs, by when they were last written to; failures without a report count as a run."""
     last: dict[str, int] = {}
     for name in runs.names():
-        if name.startswith(".") or name.endswith(LOCK):
+        if name.startswith(".") or name.endswith((LOCK, JOURNAL)):
             continue
         found, run = runs.stat(name), name.removesuffix(_REPORT)
         if found is not None and run != keep:

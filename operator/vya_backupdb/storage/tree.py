@@ -30,6 +30,7 @@ from vya_backupdb.storage.pending import Attempt, PendingBackup
 from vya_backupdb.storage.runlocks import RunLocks
 from vya_backupdb.storage.shelf import Shelf
 from vya_backupdb.storage.site import Site
+from vya_backupdb.storage.undertakings import Undertakings
 from vya_backupdb.storage.volume import Directory, Step, Volume, no_step
 
 __all__ = ["InstanceTree", "PendingBackup", "StoredBackup", "Tree"]
@@ -312,3 +313,7 @@ class InstanceTree:
             self._site.exclusively,
             lambda claim: self.layout.restore_claim(claim).name,
         )
+
+    def undertakings(self) -> Undertakings:
+        """Return the journals of restores to this instance's server."""
+        return Undertakings(partial(self._site.descend, self.layout.runs), self._changing_runs)

@@ -37,6 +37,21 @@ def test_the_same_job_may_start_again_until_the_point_of_no_return(tmp_path: Pat
     assert entry.claimed_at == NOW
 
 
+def test_a_swap_that_was_undone_may_start_again_by_the_same_job_only(tmp_path: Path) -> None:
+    tree(tmp_path).ledger().claim(CLAIM, UID, RUN, now=NOW).advance(Phase.SWAPPING)
+    ledger = tree(tmp_path).ledger()
+    assert ledger.resume(CLAIM, "uid-2", RUN) is None
+    assert ledger.resume(CLAIM, UID, RunId("another")) is None
+    assert ledger.resume("ns.other.1", UID, RUN) is None
+    state = ledger.resume(CLAIM, UID, RUN)
+    assert state is not None
+    state.revert()
+    assert tree(tmp_path).ledger().claim(CLAIM, UID, RUN, now=NOW).phase is Phase.LOADING
+    state.finish(RESULT)
+    state.revert()
+    assert ledger.resume(CLAIM, UID, RUN) is None
+
+
 @pytest.mark.parametrize(("uid", "run"), [("uid-2", RUN), (UID, RunId("another")), ("uid-2", RunId("another"))])
 def test_anybody_else_is_told_what_happened(tmp_path: Path, uid: str, run: RunId) -> None:
     tree(tmp_path).ledger().claim(CLAIM, UID, RUN, now=NOW)

@@ -1,0 +1,115 @@
+"""How the plan of a restore is shown: as numbered steps with what stands in the way, or as one JSON document.
+
+The keys of the document are stable: a program may rest on them.
+"""
+
+from typing import Any
+
+from rich.text import Text
+
+from vya_backupdb.cli import output
+from vya_backupdb.cli.invocation import Format
+from vya_backupdb.domain.undertaking import OnExisting
+from vya_backupdb.dumper.progress import counted
+from vya_backupdb.dumper.restore_plan import Plan
+
+
+def show_plan(plan: Plan, wanted: Format | None) -> None:
+    """Print what a restore would do, and what forbids it."""
+    if output.chosen_format(wanted) is Format.JSON:
+        output.print_json(plan_document(plan))
+        return
+    console = output.console()
+    console.print("[bold]This restore would[/bold] [dim](nothing was touched)[/dim]")
+    for number, line in enumerate(plan_lines(plan), 1):
+        console.print(f"  [cyan]{number}[/cyan] ", output.plain(line), sep="")
+    for name, value in _facts(plan):
+        console.print(Text(f"  {name}: {output.plain(value)}", style="dim"))
+    for refusal in plan.refusals:
+        console.print(Text(f"✘ refused: {output.plain(f'{refusal.message} ({refusal.hint})')}", style="bold red"))
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Return the steps of the plan as sentences."""
+    info, size = plan.server.info, output.size(plan.source.raw_bytes)
+    tables = len(plan.metadata.tables or ())
+    known = [table.rows for table in plan.metadata.tables or () if table.rows is not None]
+    rows = counted(sum(known), "row") if len(known) == tables else "their rows"
+    taken = output.moment(plan.metadata.backup_info.timestamp)
+    stands = "stands" if plan.look.exists else "does not exist"
+    where = "into a scratch database beside it" if plan.beside else f"into {plan.target}"
+    return [
+        *(f"settle what the restore {one.run} left, which died" for one in plan.leftovers),
+        f"take {plan.source.path}, of {taken}, which was read and found whole",
+        *([f"save the present {plan.target} as a backup of its own"] if plan.saves else []),
+        f"create a database on {info.product} {info.version}, where {plan.target} {stands}",
+        f"load {size or 'it'} {where}",
+        *(f"{one.sentence} ({counted(one.count, 'time')})" for one in plan.inspection.transforms),
+        "apply what stands in no dump: owner, privileges, settings, comment",
+        f"count {counted(tables, 'table')} and {rows}, and compare them with the backup",
+        *_placing(plan),
+    ]
+
+
+def _placing(plan: Plan) -> list[str]:
+    if not plan.replaces:
+        return [f"rename it to {plan.target}"] if plan.beside else []
+    sessions = len(plan.look.sessions)
+    ended = f", end its {counted(sessions, 'session')}" if sessions else ""
+    end = "keep it under that name" if plan.on_existing is OnExisting.RENAME else "drop it"
+    return [f"give the present {plan.target} a name vya_…{ended}, put the new one in its place, and {end}"]
+
+
+def _facts(plan: Plan) -> list[tuple[str, str]]:
+    look, room = plan.look, plan.room
+    held = ", ".join(counted(number, kind.removesuffix("s")) for kind, number in look.objects.items())
+    facts = [
+        ("why this backup", plan.source.why),
+        ("checked", "; ".join(plan.checks)),
+        ("with", f"{plan.tool}, over its own sessions with the server"),
+    ]
+    if plan.replaces:
+        facts.append((f"{plan.target} now holds", f"{held or 'nothing'}; {output.size(look.size_bytes)}".rstrip("; ")))
+        facts.append(("sessions in it", "; ".join(look.sessions) or "none"))
+    if room is not None:
+        facts.append(("room for the safety dump", f"{output.size(room.free_bytes)} free on the volume"))
+    return [*facts, *(("note", note) for note in look.notes)]
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return the plan as plain JSON types."""
+    info, room = plan.server.info, plan.room
+    return {
+        "backup": {
+            "id": plan.source.id,
+            "path": plan.source.path,
+            "timestamp": plan.metadata.backup_info.timestamp.isoformat(),
+            "why": plan.source.why,
+            "checks": list(plan.checks),
+            "uncompressed_bytes": plan.source.raw_bytes,
+            "tables": len(plan.metadata.tables or ()),
+        },
+        "target": {
+            "database": plan.target,
+            "exists": plan.look.exists,
+            "on_existing": plan.on_existing.value,
+            "size_bytes": plan.look.size_bytes,
+            "objects": dict(plan.look.objects),
+            "sessions": list(plan.look.sessions),
+            "notes": list(plan.look.notes),
+        },
+        "versions": {"tool": plan.tool, "server": f"{info.product} {info.version}"},
+        "transforms": [
+            {"name": one.name, "count": one.count, "sentence": one.sentence} for one in plan.inspection.transforms
+        ],
+        "space": {
+            "volume_free_bytes": room.free_bytes if room else None,
+            "safety_dump_bytes": room.needed_bytes if room else None,
+            "server_free_bytes": None,  # no server of the three tells it to an ordinary account
+        },
+        "leftovers": [{"run": one.run, "database": one.made} for one in plan.leftovers],
+        "steps": plan_lines(plan),
+        "refusals": [
+            {"reason": one.exit_code.reason, "message": one.message, "hint": one.hint} for one in plan.refusals
+        ],
+    }

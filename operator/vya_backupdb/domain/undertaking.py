@@ -1,0 +1,108 @@
+"""The journal of one restore: what it made or is about to make on a server, and how to undo or to finish it.
+
+It is written before each deed and is the only licence to drop anything. It outlives its run: whoever restores to the
+same target next, under whatever run id, finds it and settles it, because a run that died cannot. It goes when nothing
+of its restore is left on the server but the restored database; a database that was kept on purpose keeps it alive.
+"""
+
+import re
+from enum import StrEnum
+from typing import Final, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from vya_backupdb.domain.report import RunReport
+
+#: Scratch and kept databases, and the marker table of one that is loaded in place: never derived from another name.
+OWN_NAME: Final = re.compile(r"vya_[0-9a-f]{12}")
+
+
+class OnExisting(StrEnum):
+    """What happens where the target exists."""
+
+    FAIL = "fail"
+    REPLACE = "replace"
+    RENAME = "rename"
+
+
+class Phase(StrEnum):
+    """How far it came: what was made goes, until it is `PLACED`; while it is `PLACING`, only the server knows.
+
+    The outcome is noted before anything is dropped that would tell it. `KEPT`: all is done, a former database stays.
+    """
+
+    CREATING = "creating"
+    LOADING = "loading"
+    PLACING = "placing"
+    PLACED = "placed"
+    KEPT = "kept"
+
+
+class Model(BaseModel):
+    """Frozen; what a later version adds is kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Definition(Model):
+    """A view, routine, trigger or event of MySQL or MariaDB, as the statement that makes it in any schema.
+
+    The session settings are those under which it was made; None where the kind has no such setting.
+    """
+
+    kind: Literal["FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY", "VIEW", "TRIGGER", "EVENT"]
+    name: str
+    sql: str
+    sql_mode: str | None = None
+    time_zone: str | None = None
+    charset: str | None = None
+    collation: str | None = None
+
+
+class Attributes(Model):
+    """Character set and collation of a schema."""
+
+    charset: str
+    collation: str
+
+
+class Swap(Model):
+    """All that is needed to put `scratch` in the place of `target`, to undo that, and to finish it after a crash.
+
+    `kept` is where the old one goes; None where there is no old one. PostgreSQL is told by its databases' ids, MySQL
+    and MariaDB by where the tables stand.
+    """
+
+    target: str
+    scratch: str
+    kept: str | None = None
+    stays: bool = False  # whether the old one is to be used under its new name
+    old_id: str | None = None
+    new_id: str | None = None
+    old_tables: tuple[str, ...] = ()
+    new_tables: tuple[str, ...] = ()
+    old: tuple[Definition, ...] = ()
+    new: tuple[Definition, ...] = ()
+    old_attributes: Attributes | None = None
+    new_attributes: Attributes | None = None
+
+
+class Undertaking(Model):
+    """The journal. `made` is the database that was made, `identity` what tells it from another of its name.
+
+    `asked` says what was asked for: the same command again gets the `result` of a restore that only lacked its end.
+    """
+
+    version: Literal[1] = 1
+    run: str
+    target: str
+    asked: str
+    on_existing: OnExisting
+    started_at: AwareDatetime
+    server_identity: str | None = None
+    phase: Phase
+    made: str
+    marker: str
+    identity: str | None = None
+    swap: Swap | None = None
+    result: RunReport | None = None

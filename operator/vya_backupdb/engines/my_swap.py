@@ -1,0 +1,224 @@
+"""Putting a loaded MySQL or MariaDB schema in the place of a living one, though these servers cannot rename schemas.
+
+Tables move by one RENAME TABLE for both sets, which is atomic; views, routines, triggers and events cannot move, so
+they are dropped before it, and made again after it from definitions that were noted before the first was dropped.
+The whole is not atomic: for moments the target has its tables without the others. Whatever ends us, `settle` looks at
+where the tables stand: before the RENAME everything is put back, after it everything is finished, and if that fails
+put back. Whether the account may make objects in the names of their definers is tried beforehand.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from vya_backupdb.domain.errors import BackupDBError, RestoreFailed
+from vya_backupdb.domain.undertaking import Attributes, Definition, Swap
+from vya_backupdb.engines import my_errors, my_objects
+from vya_backupdb.engines.my_session import Server, Session, quote
+
+_TABLES: Final = ("BASE TABLE", "SYSTEM VERSIONED", "SEQUENCE")
+_LOCK_SECONDS: Final = 20
+_BUSY: Final = 1205
+
+
+def tables(session: Session, schema: str) -> tuple[str, ...]:
+    """Return what RENAME TABLE moves: tables and sequences, sorted. The comparison of names is exact."""
+    rows = session.rows(
+        "SELECT TABLE_SCHEMA AS s, TABLE_NAME AS name, TABLE_TYPE AS type FROM information_schema.TABLES"
+        " WHERE TABLE_SCHEMA = :db",
+        f"listing the tables of {schema!r}",
+        db=schema,
+    )
+    return tuple(sorted(str(row["name"]) for row in rows if row["s"] == schema and row["type"] in _TABLES))
+
+
+def attributes(session: Session, schema: str) -> Attributes:
+    """Return the schema's character set and collation. Raise RestoreFailed if it vanished."""
+    rows = session.rows(
+        "SELECT SCHEMA_NAME AS s, DEFAULT_CHARACTER_SET_NAME AS charset, DEFAULT_COLLATION_NAME AS collation"
+        " FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = :db",
+        f"reading the attributes of {schema!r}",
+        db=schema,
+    )
+    for row in rows:
+        if row["s"] == schema:
+            return Attributes(charset=row["charset"], collation=row["collation"])
+    raise RestoreFailed(f"{schema!r} vanished from the server", hint="Restore again.")
+
+
+def prepare(session: Session, scratch: str, target: str, *, kept: str, stays: bool) -> Swap:
+    """See `placing.Placer.prepare_swap`."""
+    return Swap(
+        target=target,
+        scratch=scratch,
+        kept=kept,
+        stays=stays,
+        old_tables=tables(session, target),
+        new_tables=tables(session, scratch),
+        old=my_objects.definitions(session, target),
+        new=my_objects.definitions(session, scratch),
+        old_attributes=attributes(session, target),
+        new_attributes=attributes(session, scratch),
+    )
+
+
+def swap(server: Server, wanted: Swap) -> tuple[str, ...]:
+    """See `placing.Placer.swap`."""
+    with server.session() as session:
+        _rehearse(session, wanted)
+    try:
+        with server.session() as session:
+            _take_apart(session, wanted)
+            _move(session, wanted, forward=True)
+            _complete(session, wanted)
+            return tuple(_strangers(session, wanted))
+    except BackupDBError as error:
+        _try_to_go_back(server, wanted, error)
+        raise
+
+
+def _try_to_go_back(server: Server, wanted: Swap, error: BackupDBError) -> None:
+    try:
+        with server.session() as session:
+            _go_back(session, wanted)
+    except BackupDBError as second:
+        raise RestoreFailed(
+            f"{error.message}; putting the former {wanted.target!r} back failed too: {second.message}",
+            hint="The journal on the volume holds all of it: give the same command again, it settles that first.",
+        ) from error
+
+
+def settle(server: Server, begun: Swap) -> bool:
+    """See `placing.Placer.settle`."""
+    with server.session() as session:
+        if _moved(session, begun):
+            try:
+                _complete(session, begun)
+            except BackupDBError as error:
+                _try_to_go_back(server, begun, error)
+                return False
+            return True
+        _go_back(session, begun)
+        return False
+
+
+def _moved(session: Session, begun: Swap) -> bool:
+    """Whether the RENAME TABLE has happened. Until the caller has noted the outcome, nobody drops a table of either."""
+    if begun.new_tables:
+        return not set(begun.new_tables) & set(tables(session, begun.scratch))
+    if begun.old_tables:
+        return bool(set(begun.old_tables) & set(tables(session, begun.kept or "")))
+    return not exists(session, begun.scratch)  # it is dropped when all else is done
+
+
+def exists(session: Session, schema: str) -> bool:
+    """Whether a schema of exactly this name exists."""
+    sql = "SELECT SCHEMA_NAME AS s FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = :db"
+    return any(row["s"] == schema for row in session.rows(sql, f"looking for {schema!r}", db=schema))
+
+
+def _rehearse(session: Session, wanted: Swap) -> None:
+    """Find out, before anything is dropped, what would fail: locks that are held, definers that may not be named."""
+    kept, old = wanted.kept or "", wanted.old_attributes
+    charset = f" CHARACTER SET {old.charset} COLLATE {old.collation}" if old else ""
+    session.execute(f"CREATE DATABASE IF NOT EXISTS {quote(kept)}{charset}", f"creating {kept!r}")
+    for definer in sorted(my_objects.definers((*wanted.old, *wanted.new))):
+        trial = f"{quote(kept)}.{quote('vya_trial')}"
+        session.execute(
+            f"CREATE DEFINER = {definer} FUNCTION {trial}() RETURNS INT DETERMINISTIC NO SQL RETURN 1",
+            f"trying to make an object whose definer is {definer}",
+        )
+        session.execute(f"DROP FUNCTION {trial}", "dropping what was tried")
+    if wanted.old_tables:
+        _require_no_locks(session, wanted.target, wanted.old_tables)
+
+
+def _require_no_locks(session: Session, schema: str, names: Sequence[str]) -> None:
+    """Raise RestoreFailed if an open transaction holds a table: the RENAME would wait, while triggers are gone."""
+    session.execute(f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}", "setting how long to wait for locks")
+    try:
+        session.run("LOCK TABLES " + ", ".join(f"{_table(schema, name)} WRITE" for name in names))
+    except SQLAlchemyError as error:
+        if my_errors.number(error) != _BUSY:
+            raise my_errors.of_statement(error, f"locking the tables of {schema!r}", session.redact) from error
+        raise RestoreFailed(
+            f"open transactions hold tables of {schema!r}, so that it cannot be replaced",
+            hint="End them (SHOW PROCESSLIST, information_schema.INNODB_TRX, XA RECOVER), then restore again.",
+        ) from error
+    finally:
+        with contextlib.suppress(SQLAlchemyError):
+            session.run("UNLOCK TABLES")
+
+
+def _take_apart(session: Session, wanted: Swap) -> None:
+    """Drop what cannot move, in both schemas; the target's views last: until then it can still be read as it was."""
+    my_objects.drop(session, wanted.scratch, _names(wanted.new))
+    my_objects.drop(session, wanted.target, _names(wanted.old))
+
+
+def _names(wanted: Iterable[Definition]) -> list[tuple[str, str]]:
+    return [(one.kind, one.name) for one in wanted]
+
+
+def _move(session: Session, wanted: Swap, *, forward: bool) -> None:
+    """Move both sets of tables by one statement: who makes room goes first."""
+    target, kept, scratch = wanted.target, wanted.kept or "", wanted.scratch
+    if forward:
+        moves = [*_moves(wanted.old_tables, target, kept), *_moves(wanted.new_tables, scratch, target)]
+    else:
+        moves = [*_moves(wanted.new_tables, target, scratch), *_moves(wanted.old_tables, kept, target)]
+    if moves:
+        session.execute(f"RENAME TABLE {', '.join(moves)}", f"moving the tables of {target!r}")
+
+
+def _moves(names: Sequence[str], source: str, target: str) -> Iterator[str]:
+    for name in names:
+        yield f"{_table(source, name)} TO {_table(target, name)}"
+
+
+def _table(schema: str, name: str) -> str:
+    return f"{quote(schema)}.{quote(name)}"
+
+
+def _complete(session: Session, wanted: Swap) -> None:
+    """Make what could not move: the new objects under the target's name, the old ones under the kept name."""
+    _set_attributes(session, wanted.target, wanted.new_attributes)
+    my_objects.make(session, wanted.target, wanted.new)
+    if wanted.stays and wanted.kept is not None:
+        my_objects.make(session, wanted.kept, [my_objects.asleep(one) for one in wanted.old])
+    _drop_emptied(session, wanted.scratch)
+
+
+def _go_back(session: Session, wanted: Swap) -> None:
+    """Put everything back as it was before the swap, however far it came."""
+    if _moved(session, wanted):
+        my_objects.drop(session, wanted.kept or "", _names(wanted.old))
+        my_objects.drop(session, wanted.target, _names(wanted.new))
+        _move(session, wanted, forward=False)
+    _set_attributes(session, wanted.target, wanted.old_attributes)
+    my_objects.make(session, wanted.target, wanted.old)
+    if wanted.kept is not None:
+        _drop_emptied(session, wanted.kept)
+
+
+def _set_attributes(session: Session, schema: str, wanted: Attributes | None) -> None:
+    if wanted is not None and attributes(session, schema) != wanted:
+        session.execute(
+            f"ALTER DATABASE {quote(schema)} CHARACTER SET {wanted.charset} COLLATE {wanted.collation}",
+            f"setting the character set of {schema!r}",
+        )
+
+
+def _drop_emptied(session: Session, schema: str) -> None:
+    """Drop `schema` if it has no table any more: everything in it was noted, and has moved."""
+    if not tables(session, schema):
+        session.execute(f"DROP DATABASE IF EXISTS {quote(schema)}", f"dropping the emptied {schema!r}")
+
+
+def _strangers(session: Session, wanted: Swap) -> Iterator[str]:
+    """Tell what somebody made in the target while it was swapped: it stays."""
+    more = sorted(set(tables(session, wanted.target)) - set(wanted.new_tables))
+    if more:
+        yield f"{wanted.target!r} has tables that were made while it was replaced, and stay: {', '.join(more[:10])}"
