@@ -229,6 +229,23 @@ def test_what_belongs_to_everybody_is_added_where_that_is_asked(
         execute(servers(version), take)
 
 
+def test_an_older_server_gets_what_it_knows(servers: Callable[[str], Server], tmp_path: Path) -> None:
+    with scene(rig(servers("postgres:17"), ())) as newer:
+        saved = newer.file()
+    older = Scene(rig(servers("postgres:15"), ()))
+    planned = plan_users(session_for(older.one, tmp_path), saved, Wish(phases=Phases.ACCOUNTS))
+    assert any("WITH INHERIT FALSE" in note for note in planned.notes)
+    try:
+        result = restore_users(session_for(older.one, tmp_path), planned)
+        granted = "SELECT count(*) FROM pg_auth_members WHERE member::regrole::text ~ '^u_'"
+        assert older.server.sql(granted) == [(4,)]
+    finally:
+        older.drop_accounts()
+    assert [statement for statement, _ in refused(result)] == [
+        'GRANT "u_readers" TO "u_locked" WITH ADMIN TRUE, INHERIT FALSE, SET TRUE'
+    ]
+
+
 def test_a_file_of_the_other_family_is_refused(servers: Callable[[str], Server], tmp_path: Path) -> None:
     file = UsersFile({"product": "MySQL", "version": "9"}, ())
     with pytest.raises(WrongServer, match="the server is PostgreSQL"):

@@ -12,13 +12,17 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from vya_backupdb.domain.errors import ConnectionFailed
-from vya_backupdb.domain.users_file import AccountKey, Statement, UsersFile
+from vya_backupdb.domain.users_file import AccountKey, Part, Statement, UsersFile
 from vya_backupdb.domain.users_plan import AccountPlan, Step, Target
 from vya_backupdb.engines import pg_errors, pg_grants, pg_tablespaces, pg_users
 from vya_backupdb.engines.accounts import GrantRow, Outcome, Read, without_literals
+from vya_backupdb.engines.pg_memberships import WITH_OPTIONS
 from vya_backupdb.engines.pg_session import Server, Session, quote
 
 _ATTRIBUTES: Final = re.compile(r'(ALTER ROLE "(?:[^"]|"")*" WITH)((?: (?:NO)?[A-Z]+)+?)(?= CONNECTION LIMIT)')
+_MEMBERSHIP: Final = re.compile(
+    r'(GRANT "(?:[^"]|"")*" TO "(?:[^"]|"")*") WITH (ADMIN TRUE, )?INHERIT TRUE, SET TRUE(?= GRANTED BY "|$)'
+)
 _FOR_SUPERUSERS: Final = re.compile(r" (?:NOSUPERUSER|NOREPLICATION|NOBYPASSRLS)\b")
 
 
@@ -56,11 +60,15 @@ class PgAccounts:
         return Target(existing, protected, lambda sql: (sql,)), ()
 
     def differences(self, file: UsersFile) -> tuple[str, ...]:
-        """See `Accounts.differences`: there are none, but for a server that does not know a membership's options."""
+        """See `Accounts.differences`: a server before 16 does not know a membership's options."""
+        memberships = [one.sql for one in file.statements if one.header.part is Part.MEMBERSHIP]
         with self._server.session() as session:
-            if session.version < 160000 and any(" INHERIT FALSE" in one.sql for one in file.statements):
-                return ("this server knows no memberships WITH INHERIT FALSE; they fail",)
-        return ()
+            lost = session.version < WITH_OPTIONS and any(
+                before_options(sql) == sql for sql in memberships if "," in sql
+            )
+        if not lost:
+            return ()
+        return ("this server knows no memberships WITH INHERIT FALSE or SET FALSE: these fail",)
 
     def tablespaces(self, file: UsersFile) -> tuple[AccountPlan, ...]:
         """See `Accounts.tablespaces`."""
@@ -83,7 +91,8 @@ class PgAccounts:
             superuser = bool(session.value("SELECT current_setting('is_superuser')::boolean", pg_users.DOING))
             for step in steps:
                 sql = step.statement.sql if superuser else modest(step.statement.sql)
-                yield Outcome(step, self._refusal(session, sql))
+                known = sql if session.version >= WITH_OPTIONS else before_options(sql)
+                yield Outcome(step, self._refusal(session, known))
 
     def _refusal(self, session: Session, sql: str) -> str:
         """Execute one statement; return what the server says against it, '' if it took it."""
@@ -103,6 +112,14 @@ class PgAccounts:
     def grants(self, database: str | None) -> list[GrantRow]:
         """See `Accounts.grants`."""
         return pg_grants.grants(self._server, database)
+
+
+def before_options(sql: str) -> str:
+    """Return the grant of a role as servers before 16 know it: there each gives SET, and INHERIT is the member's own.
+
+    One that withholds either is returned as it is, and will be refused.
+    """
+    return _MEMBERSHIP.sub(lambda match: match[1] + (" WITH ADMIN OPTION" if match[2] else ""), sql, count=1)
 
 
 def modest(sql: str) -> str:

@@ -11,14 +11,15 @@ from vya_backupdb.domain.users_file import AccountKey, Header, Part, Statement
 from vya_backupdb.engines.pg_session import Session
 
 _BOOTSTRAP_OID: Final = 10
-_WITH_OPTIONS: Final = 160000
+#: The first version that knows a membership's options.
+WITH_OPTIONS: Final = 160000
 
 
 def memberships(session: Session, hidden: str, kinds: Mapping[str, Any]) -> Iterator[Statement]:
     """Yield the memberships of the roles in `kinds`; `hidden` is a pattern of the members that are left out."""
     options = (
         "m.inherit_option, m.set_option"
-        if session.version >= _WITH_OPTIONS
+        if session.version >= WITH_OPTIONS
         else "NULL AS inherit_option, NULL AS set_option"
     )
     rows = session.rows(
@@ -39,7 +40,7 @@ def memberships(session: Session, hidden: str, kinds: Mapping[str, Any]) -> Iter
         )
         role, member = session.quote(row["role"]), session.quote(row["member"])
         by = f" GRANTED BY {session.quote(row['grantor'])}" if row["ordered"] and row["grantor"] else ""
-        exact = f" GRANTED BY {session.quote(row['grantor'])}" if session.version >= _WITH_OPTIONS else ""
+        exact = f" GRANTED BY {session.quote(row['grantor'])}" if session.version >= WITH_OPTIONS else ""
         yield Statement(
             header, f"GRANT {role} TO {member}{_options(row)}{by}", (f"REVOKE {role} FROM {member}{exact}",)
         )
