@@ -140,7 +140,7 @@ def test_what_a_server_hides_from_the_account_fails_the_backup(
         server.sql("DROP DATABASE hidden")
 
 
-def test_a_dump_that_alters_its_source_by_name_is_not_restored_under_another(
+def test_what_a_dump_alters_at_its_source_by_name_is_applied_to_the_target(
     servers: Callable[[str], Server], tmp_path: Path
 ) -> None:
     server = servers("mariadb:11.8")
@@ -152,10 +152,13 @@ def test_a_dump_that_alters_its_source_by_name_is_not_restored_under_another(
         home.environment["VYA_BACKUPDB_CLIENT_PATH"] = ":".join(shipped_clients())
         assert home.run("backup", "--database", "source").code == 0
         done = home.run("restore", "--database", "source", "--to-database", "other")
-        assert done.code == ExitCode.RESTORE_FAILED
-        assert "alters the database 'source' by name" in done.err
-        server.sql("DROP DATABASE source")
-        assert home.run("restore", "--database", "source").code == 0
+        assert done.code == 0, done.err
+        assert {one["name"]: one["count"] for one in done.report["restored"]["transforms"]}["alter-database"] == 2
+        ask = "SELECT DEFAULT_CHARACTER_SET_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s"
+        routine = "SELECT DATABASE_COLLATION FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = %s"
+        for name in ("source", "other"):
+            assert server.sql(ask, (name,)) == [("utf8mb4",)]
+            assert "latin1" in server.sql(routine, (name,))[0][0]
     finally:
         server.sql("DROP DATABASE IF EXISTS source")
         server.sql("DROP DATABASE IF EXISTS other")
@@ -179,5 +182,10 @@ def test_sequences_as_defaults_and_histories_come_back(servers: Callable[[str], 
         assert done.code == 0, done.err
         # the number of the row, and both the row and what it was
         assert done.report["restored"]["rows"] == 3
+        # under another name the default is of the copy's own sequence, not of the source's
+        done = home.run("restore", "--database", "source", "--to-database", "other")
+        assert done.code == 0, done.err
+        assert "`source`" not in server.sql("SHOW CREATE TABLE other.numbered")[0][1]
     finally:
+        server.sql("DROP DATABASE IF EXISTS other")
         server.sql("DROP DATABASE IF EXISTS source")

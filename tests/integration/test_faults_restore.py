@@ -147,7 +147,7 @@ def test_a_load_that_fails_leaves_nothing_and_may_be_tried_again(
     before = names(connect)
     done = workspace.run("restore", "--database", "shop")
     assert done.code == ExitCode.RESTORE_FAILED
-    assert 'role "owner_of_items" does not exist' in done.err
+    assert 'the role "owner_of_items", which does not exist' in done.err
     assert names(connect) == before
     with connect("postgres") as connection:
         connection.execute("CREATE ROLE owner_of_items")

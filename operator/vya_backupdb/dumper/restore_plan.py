@@ -125,7 +125,7 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
     held.enter_context(source.hold())
     server, tools = session.ask_server(), session.tools
     inspector = session.engine.inspector(request.target, LoadOptions(source=request.database))
-    passed = restore_source.read_whole(
+    restore_source.read_whole(
         source, session.engine.scanner(), inspector, name=request.target, say=tools.say, stop=tools.stop
     )
     inspection = inspector.result()
@@ -135,7 +135,6 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
     replaces = look.exists and not partly and request.on_existing is not OnExisting.FAIL
     refusals = _Refusals()
     refusals.trying(lambda: require_fit(source.metadata, server))
-    refusals.trying(lambda: restore_source.require_own_name(request.target, passed))
     for found in inspection.refusals:
         refusals.add(RestoreRefused(f"line {found.line} of the file {found.message}", hint=found.hint))
     if look.exists and not partly and request.on_existing is OnExisting.FAIL:

@@ -110,17 +110,6 @@ def _agree(source: Source, passed: Passed) -> None:
         raise BackupCorrupt(f"{source.path}: its metadata counts {counted} tables and names more", hint=_HINT)
 
 
-def require_own_name(target: str, passed: Passed) -> None:
-    """Raise RestoreFailed if the dump would alter another database than the target, such as its living source."""
-    others = [name for name in passed.scan.alters if name != target]
-    if others:
-        raise RestoreFailed(
-            f"the dump alters the database {others[0]!r} by name (a routine was made under another default character"
-            f" set), so it cannot be restored as {target!r}",
-            hint="Restore it under its own name, to another server if that name is taken.",
-        )
-
-
 def rows(tables: Iterable[TableInfo]) -> dict[tuple[str | None, str], int | None]:
     """Return the rows of each table by schema and name."""
     return {(table.schema_name, table.name): table.rows for table in tables}

@@ -91,15 +91,11 @@ class DatabaseInfo:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What stood in the stream. `complete` is false where the closing marker is missing or more follows it.
-
-    `alters` are the databases that a statement of the dump changes by name, wherever it is loaded.
-    """
+    """What stood in the stream. `complete` is false where the closing marker is missing or more follows it."""
 
     tables: tuple[TableInfo, ...]
     complete: bool
     problem: str = ""
-    alters: tuple[str, ...] = ()
 
 
 class StreamScanner(Protocol):

@@ -61,14 +61,14 @@ class FileInspector:
             self._look(event)
         if self._reader.unfinished:
             self._rules.notes.refuse(0, f"the file ends {self._reader.unfinished}", "Take a file that is whole.")
-        notes = self._rules.notes
+        notes, options = self._rules.notes, self._rules.resolved
         return Inspection(
             self._statements,
             tuple(notes.refusals),
             notes.transforms(),
             self._rules.databases,
             self._rules.tables,
-            self._rules.resolved,
+            options,
         )
 
     def _look(self, event: Event) -> None:

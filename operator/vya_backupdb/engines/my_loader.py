@@ -8,14 +8,22 @@ import pymysql
 
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.engines import my_errors
-from vya_backupdb.engines.base import Product
+from vya_backupdb.engines.base import Product, ServerInfo
 from vya_backupdb.engines.loader import StatementFailed, hang_up
 from vya_backupdb.engines.my_session import Server
+from vya_backupdb.engines.my_transforms import MyFacts
 from vya_backupdb.engines.my_views import WaitingViews
 
 #: The reader of statements begins without these; what the server has otherwise, a script may rely on.
 _READER_LACKS: Final = frozenset({"ANSI", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES"})
 _SETTINGS: Final = "SET SESSION wait_timeout = 86400, net_read_timeout = 3600, net_write_timeout = 3600"
+_RIGHTS: Final = "SELECT DISTINCT PRIVILEGE_TYPE AS name FROM information_schema.USER_PRIVILEGES"
+_SET_DEFINERS: Final = frozenset({"SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"})
+_FULL_NAMES: Final = "SELECT FULL_COLLATION_NAME AS name FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY"
+#: Session variables that a server knows and does not list.
+_UNLISTED: Final = frozenset(
+    {"sql_log_bin", "insert_id", "last_insert_id", "timestamp", "identity", "rand_seed1", "rand_seed2"}
+)
 
 
 class MyTarget:
@@ -83,6 +91,27 @@ def packet_limit(server: Server) -> int:
     """Return the most bytes that this server takes in one statement."""
     with server.session() as session:
         return int(session.value("SELECT @@GLOBAL.max_allowed_packet", "asking for max_allowed_packet")) - 1
+
+
+def facts(server: Server, info: ServerInfo) -> MyFacts:
+    """Ask the server what decides on a file's statements."""
+    numbers = (*info.version_tuple, 0, 0)
+    with server.session() as session:
+        rows = session.rows("SHOW VARIABLES", "listing the variables")
+        variables = {str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows}
+        collations = {str(row["Collation"]).lower() for row in session.rows("SHOW COLLATION", "listing collations")}
+        if info.product == "MariaDB":
+            full = session.rows(_FULL_NAMES, "listing collations") if numbers[:2] >= (10, 10) else []
+            collations |= {str(row["name"]).lower() for row in full}
+        rights = session.rows(_RIGHTS, "asking for rights")
+    return MyFacts(
+        mariadb=info.product == "MariaDB",
+        version=numbers[0] * 10000 + numbers[1] * 100 + numbers[2],
+        variables=frozenset(variables) | _UNLISTED,
+        collations=frozenset(collations),
+        sets_definers=any(str(row["name"]).upper() in _SET_DEFINERS for row in rights),
+        folds_names=variables.get("lower_case_table_names", "0") != "0",
+    )
 
 
 def _mode(server: Server) -> str:

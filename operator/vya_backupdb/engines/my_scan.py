@@ -18,15 +18,13 @@ _MARKER: Final = re.compile(rb"\*/;\n\n-- Dump completed(?: on [0-9: -]+)?\n\Z")
 # possessive (++): a name that ends nowhere in this piece is given up in one pass, not in 2^n
 _QUOTED: Final = rb"`(?:[^`]|``)++`"
 _NAME: Final = rb"`((?:[^`]|``)++)`"
-_OPENER: Final = re.compile(rb"^(?:INSERT INTO `|CREATE TABLE `|DELIMITER ;;\n|ALTER DATABASE `)", re.MULTILINE)
+_OPENER: Final = re.compile(rb"^(?:INSERT INTO `|CREATE TABLE `|DELIMITER ;;\n)", re.MULTILINE)
 # with a history two more columns follow, unquoted
 _COLUMNS: Final = rb"\(%s(?:, %s)*+(?:, row_start, row_end)?+\) " % (_QUOTED, _QUOTED)
 _INSERT: Final = re.compile(rb"INSERT INTO %s (?:%s)?VALUES([ \n])" % (_NAME, _COLUMNS))
 _CREATE: Final = re.compile(rb"CREATE TABLE %s \(" % _NAME)
-# around a routine that was made under another default collation than its database has now
-_ALTER: Final = re.compile(rb"ALTER DATABASE %s CHARACTER SET" % _NAME)
 _END_OF_BODY: Final = b";;\nDELIMITER ;\n"
-_HEADERS: Final = {b"INSERT": _INSERT, b"CREATE": _CREATE, b"ALTER ": _ALTER}
+_HEADERS: Final = {b"INSERT": _INSERT, b"CREATE": _CREATE}
 _LONGEST_OPENER: Final = 16
 #: The longest INSERT header: 4,096 columns of 64 characters, each of up to 4 bytes or a doubled backtick.
 _LONGEST_HEADER: Final = 2 * 1024 * 1024
@@ -37,7 +35,6 @@ class MySQLScanner:
 
     def __init__(self) -> None:
         self._rows: dict[bytes, int | None] = {}
-        self._alters: set[bytes] = set()
         self._tail = b""
         self._rest = b""  # not yet looked at, after the one byte of context in front
         self._start = 0  # where looking goes on in _rest
@@ -64,7 +61,7 @@ class MySQLScanner:
             problem = "the dump ends in the middle of a statement"
         elif not _MARKER.search(self._tail):
             problem = "the dump lacks its closing line '-- Dump completed'"
-        return ScanResult(tables, not problem, problem, tuple(_text(name) for name in sorted(self._alters)))
+        return ScanResult(tables, not problem, problem)
 
     def _look(self, data: bytes, *, final: bool) -> None:
         position, going = self._start, True
@@ -97,9 +94,6 @@ class MySQLScanner:
         return header.end(), True
 
     def _enter(self, header: re.Match[bytes]) -> None:
-        if header.re is _ALTER:
-            self._alters.add(header[1])
-            return
         self._rows.setdefault(header[1], 0)
         if header.re is _INSERT:
             self._table = header[1]

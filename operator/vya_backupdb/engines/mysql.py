@@ -235,14 +235,16 @@ class MySQL:
 
     def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
         """See `base.Engine.inspector`."""
-        return FileInspector(MyReader(my_loader.packet_limit(self._server)), MyRules(options))
+        rules = MyRules(options, my_loader.facts(self._server, self._info), target)
+        return FileInspector(MyReader(my_loader.packet_limit(self._server)), rules)
 
     @contextmanager
     def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> Iterator[FileLoader]:
         """See `base.Engine.loader`."""
         reader = MyReader(my_loader.packet_limit(self._server))
+        rules = MyRules(options, my_loader.facts(self._server, self._info), database)
         with my_loader.target(self._server, self._product, database) as target:
-            yield FileLoader(reader, MyRules(options), target, database=database, redact=self._redact)
+            yield FileLoader(reader, rules, target, database=database, redact=self._redact)
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
         """See `base.Engine.finish`: character set, collation and comment were given by `create`."""

@@ -15,6 +15,7 @@ from psycopg import pq
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.engines.loader import StatementFailed, hang_up
 from vya_backupdb.engines.pg_session import Server, known_timeouts
+from vya_backupdb.engines.pg_transforms import PgFacts
 
 _DONE: Final = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY}
 
@@ -109,6 +110,10 @@ _COPYING: Final = {pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.
 _FIELDS: Final = (pq.DiagnosticField.MESSAGE_PRIMARY, pq.DiagnosticField.MESSAGE_DETAIL, pq.DiagnosticField.CONTEXT)
 
 
+#: Settings that a server knows and does not list.
+_UNLISTED: Final = frozenset({"role", "session_authorization", "seed", "is_superuser"})
+
+
 @contextmanager
 def target(server: Server, database: str) -> Iterator[PgTarget]:
     """Connect to `database` for a load. When the block fails, its session is ended on the server, too.
@@ -129,3 +134,12 @@ def target(server: Server, database: str) -> Iterator[PgTarget]:
             with suppress(BackupDBError), server.session() as session:
                 session.rows("SELECT pg_catalog.pg_terminate_backend(:pid)", "ending the load", pid=backend)
             raise
+
+
+def facts(server: Server) -> PgFacts:
+    """Ask the server what decides on a file's statements."""
+    with server.session() as session:
+        settings = session.rows("SELECT name FROM pg_catalog.pg_settings", "listing the settings")
+        roles = session.rows("SELECT rolname AS name FROM pg_catalog.pg_roles", "listing the roles")
+    known = frozenset(str(row["name"]).lower() for row in settings)
+    return PgFacts(known | _UNLISTED, frozenset(str(row["name"]) for row in roles))

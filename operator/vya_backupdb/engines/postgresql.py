@@ -266,13 +266,14 @@ class PostgreSQL:
 
     def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
         """See `base.Engine.inspector`."""
-        return FileInspector(PgReader(), PgRules(options))
+        return FileInspector(PgReader(), PgRules(options, pg_loader.facts(self._server)))
 
     @contextmanager
     def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> Iterator[FileLoader]:
         """See `base.Engine.loader`."""
+        rules = PgRules(options, pg_loader.facts(self._server))
         with pg_loader.target(self._server, database) as target:
-            yield FileLoader(PgReader(), PgRules(options), target, database=database, redact=self._redact)
+            yield FileLoader(PgReader(), rules, target, database=database, redact=self._redact)
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
         """See `base.Engine.finish`."""
