@@ -243,6 +243,6 @@ def _other_collations(session: Session, database: str) -> Iterator[Finding]:
         yield note(
             "OtherCollation",
             f"{database!r} has routines made under another default collation: {listed}; its dump alters the database"
-            " by name, so it cannot be restored under another name",
+            " by name: a restore applies that to its target, a client by hand to whatever has that name",
             "create them again",
         )
