@@ -188,7 +188,7 @@ def test_a_load_stops_at_the_first_error_and_says_where(my: Rig, make: Make) -> 
 @pytest.mark.parametrize("line", [b"\\! touch gotcha\n", b"system touch gotcha\n", b"source /etc/hostname\n"])
 def test_a_dump_cannot_run_commands_of_the_client(my: Rig, make: Make, line: bytes) -> None:
     name = make(my.server, "commanded")
-    with pytest.raises(RestoreFailed, match=r"1064|Unknown command"):
+    with pytest.raises(RestoreFailed, match=r"is not loaded: line 1 "):
         my.load(line + b";\nSELECT 1;\n", name)
 
 

@@ -117,7 +117,8 @@ class RunReport(Model):
         ordered = sorted(self.databases, key=lambda row: (row.status == "success", row.name))
         rows = tuple(row.model_copy(update={"error": _cut(row.error)}) for row in ordered)
         findings = tuple(one.model_copy(update={"message": _cut(one.message) or ""}) for one in self.findings)
-        report = self.model_copy(update={"message": _cut(self.message, 2 * ERROR_CHARACTERS), "findings": findings})
+        changes = {"message": _cut(self.message, 2 * ERROR_CHARACTERS), "findings": findings, "restored": self._short()}
+        report = self.model_copy(update=changes)
         kept = len(rows)
         while True:
             cut = report.model_copy(update={"databases": rows[:kept], "omitted": self.omitted + len(rows) - kept})
@@ -131,6 +132,13 @@ class RunReport(Model):
                 continue
             # a row is at least 40 bytes: drop about as many as are too much, at least one
             kept -= max(1, min(kept, (len(data) - limit) // 400))
+
+    def _short(self) -> RestoredReport | None:
+        """Return what was restored, with names and counts of transforms alone: there are less than twenty names."""
+        if self.restored is None:
+            return None
+        short = tuple(one.model_copy(update={"sentence": ""}) for one in self.restored.transforms)
+        return self.restored.model_copy(update={"transforms": short})
 
 
 def _cut(text: str | None, characters: int = ERROR_CHARACTERS) -> str | None:

@@ -144,14 +144,17 @@ class MyRules:
                 return self._refuse(statement, first)
             return self._named(statement, pieces, _HEADS[first])
         # what stands in comments for other versions alone is nothing to this server, and it takes it
-        return Verdict.PASS if not pieces or _PASSING.fullmatch(first) else self._refuse(statement, first)
+        return Verdict.PASS if not pieces or _PASSING.fullmatch(first) else self._unknown(statement, first)
 
     def _pieces(self, text: bytes) -> list[Token]:
         return list(of_mysql(text, mariadb=self._facts.mariadb, version=self._facts.version))
 
     def _refuse(self, statement: Statement, words: str) -> Verdict:
-        what = f"{words} concerns more than this database" if words else "is no statement, but for the client perhaps"
-        self.notes.refuse(statement.line, what, BY_HAND)
+        self.notes.refuse(statement.line, f"{words} concerns more than this database", BY_HAND)
+        return Verdict.REFUSE
+
+    def _unknown(self, statement: Statement, word: str) -> Verdict:
+        self.notes.refuse(statement.line, f"{word[:20] or 'what begins there'} is nothing that a dump does", BY_HAND)
         return Verdict.REFUSE
 
     def _only(self, words: set[str]) -> Callable[[Statement, Sequence[Token]], Verdict]:

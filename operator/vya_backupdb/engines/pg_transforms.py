@@ -106,7 +106,7 @@ class PgRules:
             return self._kinds[first](statement, tokens)
         if _PASSING.fullmatch(first) and not any(one == "PREPARED" for one in tokens[:2]):
             return Verdict.PASS
-        return self._refuse(statement, first)
+        return self._unknown(statement, first)
 
     def command(self, command: Command) -> None:
         """See `transforms.Rules.command`."""
@@ -127,8 +127,11 @@ class PgRules:
         return text if token.kind == "name" else text.lower()
 
     def _refuse(self, statement: Statement, words: str) -> Verdict:
-        what = f"{words} concerns more than this database" if words else "is no statement"
-        self.notes.refuse(statement.line, what, BY_HAND)
+        self.notes.refuse(statement.line, f"{words} concerns more than this database", BY_HAND)
+        return Verdict.REFUSE
+
+    def _unknown(self, statement: Statement, word: str) -> Verdict:
+        self.notes.refuse(statement.line, f"{word[:20] or 'what begins there'} is nothing that a dump does", BY_HAND)
         return Verdict.REFUSE
 
     def _set(self, statement: Statement, tokens: Sequence[Token]) -> Verdict:

@@ -1,5 +1,6 @@
 """What of a file is refused, what is changed on its way, and what is chosen: on text, without any server."""
 
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -334,3 +335,30 @@ def test_one_table_of_a_mysql_dump() -> None:
         b"INSERT INTO `a` VALUES", b"UNLOCK TABLES", b"CREATE TRIGGER ta BEFORE UPDATE ON `a` FOR EACH ROW SET @a=1",
     ]  # fmt: skip
     assert transforms(done) == transforms(inspection) == {"selection": 6}
+
+
+@pytest.mark.parametrize("kind", ["pg", "my"])
+def test_memory_is_bounded_by_a_statement_and_not_by_the_file(kind: str) -> None:
+    """300 MiB pass: rows of a COPY, one of which is 100 MiB long; or one INSERT of 1 MiB after another."""
+
+    class Nothing(Kept):
+        def execute(self, text: bytes) -> None:
+            self.texts = [text[:1]]
+
+        def rows(self, data: bytes) -> None:
+            self.texts = [data[:1]]
+
+    rules = pg(LoadOptions()) if kind == "pg" else my(LoadOptions())
+    reader = PgReader() if kind == "pg" else MyReader(1 << 30)
+    loader = FileLoader(reader, rules, Nothing(), database="copy", redact=str)
+    head, piece = (b"COPY t FROM stdin;\n", b"1\tabcdefg\n" * 104857) if kind == "pg" else (b"", b"")
+    piece = piece or b"INSERT INTO `t` VALUES " + b"(1,'abc\\'d'),\n" * 75000 + b"(2,'x');\n"
+    loader.feed(head)
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            loader.feed(b"x" * (1 << 20) if kind == "pg" and number < 100 else piece)
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 << 20
