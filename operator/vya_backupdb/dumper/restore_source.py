@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from vya_backupdb.domain.errors import BackupCorrupt, RestoreFailed
+from vya_backupdb.domain.errors import BackupCorrupt
 from vya_backupdb.domain.metadata import BackupMetadata, TableInfo
 from vya_backupdb.dumper.events import Listener, Step, StepStarted
 from vya_backupdb.dumper.pipeline import Meter, Passed

@@ -35,6 +35,8 @@ class LoadOptions:
     owners: Literal["require", "skip"] = "require"
     roles: frozenset[str] = frozenset()
     definers: Literal["keep", "drop"] = "keep"
+    #: the name that the database has in the end, for a load beside it; an inspector fills it
+    target: str | None = None
     #: the tables of `tables` with what belongs to them, as an inspector found them; nobody else fills it
     resolved: frozenset[tuple[str | None, str]] | None = None
 

@@ -7,7 +7,7 @@ database's own code may do (routines, triggers, ``CALL``): it runs with its defi
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from vya_backupdb.engines import my_selection
@@ -77,11 +77,12 @@ class MyFacts:
 
 
 class MyRules:
-    """`transforms.Rules` for the database `target` of a server that `facts` describe."""
+    """`transforms.Rules` for the database `target` of a server of `facts`; it may become `options.target`."""
 
     def __init__(self, options: LoadOptions, facts: MyFacts, target: str) -> None:
         self.notes = Notes()
         self._options, self._facts, self._target = options, facts, target
+        self._final = options.target or target
         self._lines = DatabaseLines(self.notes, options)
         self._selection = Selection(options, self.notes)
         self._kinds: dict[str, Callable[[Statement, Sequence[Token]], Verdict]] = {
@@ -108,7 +109,7 @@ class MyRules:
     @property
     def resolved(self) -> LoadOptions:
         """See `transforms.Rules.resolved`."""
-        return self._selection.resolve()
+        return replace(self._selection.resolve(), target=self._final)
 
     def judge(self, statement: Statement) -> bytes | None:
         """See `transforms.Rules.judge`."""
@@ -235,7 +236,7 @@ class MyRules:
     def _within(self, statement: Statement, pieces: Sequence[Token], kind: str) -> Verdict:
         """Judge a definition that may name the source, which is another database than the target."""
         source = self._lines.source
-        if source is None or self._same(source, self._target) or source.encode() not in statement.text:
+        if source is None or self._same(source, self._final) or source.encode() not in statement.text:
             return Verdict.PASS
         every = pieces if len(statement.text) <= _HEAD else self._pieces(statement.text)
         for number, (qualifier, name) in enumerate(_qualified(every)):
@@ -247,7 +248,7 @@ class MyRules:
             if kind == "TABLE" and (before == "(" or before.word in {"REFERENCES", "FOR"}):
                 self._unqualify(qualifier, name, "sequence")
             elif kind in _CODE and _reads(every, every.index(qualifier)):
-                what = f"defines a {kind.lower()} that names the database {source!r}, so not as {self._target!r}"
+                what = f"defines a {kind.lower()} that names the database {source!r}, so not as {self._final!r}"
                 self.notes.refuse(statement.line, what, _OTHER_NAME)
                 return Verdict.REFUSE
         return Verdict.PASS

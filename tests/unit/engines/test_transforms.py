@@ -238,6 +238,11 @@ def test_what_names_the_source_follows_to_the_copy_or_is_refused() -> None:
     for body in (b"select * from `src`.`t`", b"select `src`.`f`(1)", b"select `src`.`t`.`a` from (`src`.`t`)"):
         assert "names the database 'src'" in look(my(options), b"CREATE VIEW v AS " + body + b";").refusals[0].message
         assert look(my(options, target="src"), b"CREATE VIEW v AS " + body + b";").refusals == ()
+    # loaded beside, to become the source's name again
+    text = b"CREATE VIEW v AS select `src`.`f`(1);ALTER DATABASE src CHARACTER SET latin1;"
+    seen = look(my(options, target="src"), text)
+    beside = [b"CREATE VIEW v AS select `src`.`f`(1)", b"ALTER DATABASE `vya_0` CHARACTER SET latin1"]
+    assert load(my(seen.options, target="vya_0"), text)[0] == beside
     # a table may have the database's name
     assert look(my(options), b"CREATE VIEW v AS select `src`.`a` AS `a` from `src`;").refusals == ()
 
