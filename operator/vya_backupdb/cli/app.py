@@ -13,7 +13,20 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from vya_backupdb import __version__
-from vya_backupdb.cli import audit, backup, check, credentials, listing, pin, restore, retention, users
+from vya_backupdb.cli import (
+    adopt,
+    audit,
+    backup,
+    check,
+    credentials,
+    listing,
+    pin,
+    restore,
+    retention,
+    show,
+    users,
+    verify,
+)
 from vya_backupdb.cli.invocation import Invocation
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -32,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (backup, restore, listing, pin, check):
+for module in (backup, restore, listing, show, verify, adopt, pin, check):
     module.register(app)
 app.add_typer(retention.app, name="retention")
 app.add_typer(audit.app, name="audit")

@@ -1,10 +1,11 @@
 """``vya-backupdb pin|unpin``: keep one backup from being deleted, whatever the rules say, with the reason for it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from vya_backupdb.cli import output
+from vya_backupdb.cli.describing import pin_dict
 from vya_backupdb.cli.frame import Frame, caller, framed
 from vya_backupdb.cli.invocation import now
 from vya_backupdb.cli.options import parse_time
@@ -44,11 +45,6 @@ def unpin(frame: Frame, backup: Backup) -> int:
     """Let retention decide about a backup again."""
     note = words.unpin(open_tree(frame.app, frame.database), output.backup_id(backup))
     return _show(frame, note, "no longer pinned")
-
-
-def pin_dict(note: PinNote | None) -> dict[str, Any] | None:
-    """Return a pin as plain JSON types."""
-    return note.model_dump(mode="json") if note is not None else None
 
 
 def _show(frame: Frame, note: PinNote, what: str) -> int:

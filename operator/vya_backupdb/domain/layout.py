@@ -227,6 +227,12 @@ def checksum_line(digest: str, data: PurePosixPath) -> str:
     return f"{digest}  {data.name}\n"
 
 
+def _numbers_of(stamp: str) -> tuple[int, int, int, int, int, int]:
+    # by hand: strptime took a third of the time that a listing takes
+    day, time = stamp[:8], stamp[9:]
+    return int(day[:4]), int(day[4:6]), int(day[6:]), int(time[:2]), int(time[2:4]), int(time[4:])
+
+
 def parse_file_name(name: str) -> FileName | None:
     """Return what `name` tells: final, partial or tombstone; None if it is not of this format."""
     hidden = _HIDDEN.fullmatch(name)
@@ -239,7 +245,7 @@ def parse_file_name(name: str) -> FileName | None:
     if hidden and hidden["tombstone"] and part is not Part.METADATA:
         return None
     try:
-        wall_clock = datetime.strptime(final["time"], "%Y%m%d_%H%M%S")  # noqa: DTZ007 - the zone is in the metadata
+        wall_clock = datetime(*_numbers_of(final["time"]))  # noqa: DTZ001 - the zone is in the metadata
     except ValueError:
         return None
     return FileName(

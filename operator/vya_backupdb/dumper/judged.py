@@ -34,7 +34,7 @@ class Judged:
 
 def judge(tree: InstanceTree, config: AnomalyConfig, *, now: datetime) -> Judged:
     """Read the tree, and return each of its backups, users files included, judged. Raise StorageUnavailable."""
-    notes, problem = _notes(tree)
+    notes, problem = read_notes(tree)
     stored = {one.summary(tree.layout).key: one for one in (*tree.backups(), *tree.users())}
     return Judged(stored, judged(tree, stored.values(), notes, config, now=now), notes, problem)
 
@@ -50,7 +50,7 @@ def judged(
     return {one.key: replace(one, pin=pins.get(one.id), anomaly=found.get(one.key, "")) for one in plain}
 
 
-def _notes(tree: InstanceTree) -> tuple[Notes, str]:
+def read_notes(tree: InstanceTree) -> tuple[Notes, str]:
     try:
         return tree.notebook().read(), ""
     except StorageError as error:

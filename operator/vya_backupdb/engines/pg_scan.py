@@ -23,8 +23,9 @@ _OPENER: Final = re.compile(
     rb"'|\"|--|/\*|^COPY |(?<![A-Za-z0-9_\x80-\xff$])\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?\$", re.MULTILINE
 )
 # possessive (++): a name that ends nowhere in this piece is given up in one pass, not in 2^n
-_QUOTED_NAME: Final = rb'"(?:[^"]|"")++"'
-_HEADER: Final = re.compile(rb"COPY (%(n)s)\.(%(n)s) (?:\(%(n)s(?:, %(n)s)*\))? FROM stdin;\n" % {b"n": _QUOTED_NAME})
+# unquoted names stand in adopted dumps: pg_dump quotes only what needs it, unless it is told to quote all
+_IDENTIFIER: Final = rb'(?:"(?:[^"]|"")++"|[a-z_][a-z0-9_]*+)'
+_HEADER: Final = re.compile(rb"COPY (%(n)s)\.(%(n)s) (?:\(%(n)s(?:, %(n)s)*\))? FROM stdin;\n" % {b"n": _IDENTIFIER})
 _ENCODING: Final = re.compile(rb"^SET client_encoding = '([A-Za-z0-9_]+)';$", re.MULTILINE)
 _RESTRICT: Final = re.compile(rb"^\\restrict ([A-Za-z0-9]+)$", re.MULTILINE)
 #: Kept back at a chunk's end outside of quotes: the longest opener is a dollar quote's tag.
@@ -183,4 +184,5 @@ class MarkerScanner:
 
 
 def _name(quoted: bytes, codec: str) -> str:
-    return quoted[1:-1].replace(b'""', b'"').decode(codec, "backslashreplace")
+    name = quoted[1:-1].replace(b'""', b'"') if quoted.startswith(b'"') else quoted
+    return name.decode(codec, "backslashreplace")

@@ -8,9 +8,12 @@ from vya_backupdb.domain.users_file import MARKER
 from vya_backupdb.engines.base import Credentials, Engine, StreamScanner
 from vya_backupdb.engines.clients import Clients
 from vya_backupdb.engines.my_scan import MySQLScanner
+from vya_backupdb.engines.my_statements import MyReader
 from vya_backupdb.engines.mysql import MySQL
 from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
+from vya_backupdb.engines.pg_statements import PgReader
 from vya_backupdb.engines.postgresql import PostgreSQL
+from vya_backupdb.engines.reach import Reach
 
 
 class _Maker(Protocol):
@@ -24,6 +27,8 @@ _SCANNERS: Final[dict[DatabaseType, Callable[[], StreamScanner]]] = {
     DatabaseType.POSTGRESQL: PgScanner,
     DatabaseType.MYSQL: MySQLScanner,
 }
+#: The most that any server lets ``max_allowed_packet`` be, and so a statement.
+_LARGEST_PACKET: Final = 1 << 30
 
 
 def engine_for(
@@ -35,6 +40,13 @@ def engine_for(
     be given to this server's clients.
     """
     return _ENGINES[database.type](database, credentials, clients=clients, redact=redact)
+
+
+def reach_for(kind: DatabaseType) -> Reach:
+    """Return what tells whether a foreign file of that kind concerns one database alone, without any server."""
+    if kind is DatabaseType.POSTGRESQL:
+        return Reach(PgReader(), is_postgresql=True)
+    return Reach(MyReader(_LARGEST_PACKET), is_postgresql=False)
 
 
 def scanner_for(kind: DatabaseType, *, users: bool = False) -> StreamScanner:

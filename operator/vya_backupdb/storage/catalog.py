@@ -132,6 +132,8 @@ def read_directory(
     `users` says which kind: those of users and roles, or those of databases.
     """
     for name in directory.names():
+        if not name.endswith(layout.METADATA):
+            continue  # what the name would tell is read for one file of each backup only
         parsed = layout.parse_file_name(name)
         if parsed is None or not parsed.is_final or parsed.part is not layout.Part.METADATA:
             continue
@@ -176,7 +178,8 @@ def seal(files: layout.FileSet, info: FileInfo, content: bytes) -> bytes:
 def broken_seal(directory: Directory, files: layout.FileSet, metadata: BackupMetadata, content: bytes) -> str | None:
     """Return what is wrong with the checksum file, or None: whoever edits the metadata by hand forgets this one.
 
-    A file with the data's line alone is what other tools write: it is taken, and the metadata is as good as it looks.
+    A file with the data's line alone is what other tools write: it is taken, and the metadata is as good as it looks,
+    unless it says that we wrote it.
     """
     name, info = files.checksum.name, metadata.file_info
     if info is None:
@@ -190,9 +193,18 @@ def broken_seal(directory: Directory, files: layout.FileSet, metadata: BackupMet
     data_line = layout.checksum_line(info.checksum, files.data).encode()
     if not found.startswith(data_line):
         return f"{name} has another checksum than the metadata"
-    if found not in {data_line, seal(files, info, content)}:
+    if found == data_line and not _is_ours(metadata):
+        return None
+    if found == data_line:
+        return f"{name} lacks the checksum of {files.metadata.name}: it was cut"
+    if found != seal(files, info, content):
         return f"{files.metadata.name} was edited: it is not the one whose checksum {name} holds"
     return None
+
+
+def _is_ours(metadata: BackupMetadata) -> bool:
+    adopted = metadata.run is not None and metadata.run.reason == series.ADOPTED
+    return adopted or (metadata.tool is not None and metadata.tool.name == "vya-backupdb")
 
 
 def _wrong_size(directory: Directory, name: str, metadata: BackupMetadata) -> str | None:

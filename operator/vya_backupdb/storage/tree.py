@@ -30,6 +30,7 @@ from vya_backupdb.storage.pending import Attempt, PendingBackup
 from vya_backupdb.storage.runlocks import RunLocks
 from vya_backupdb.storage.shelf import Shelf
 from vya_backupdb.storage.site import Site
+from vya_backupdb.storage.strangers import Stranger, strangers
 from vya_backupdb.storage.undertakings import Undertakings
 from vya_backupdb.storage.volume import Directory, Step, Volume, no_step
 
@@ -253,6 +254,11 @@ class InstanceTree:
                 if directory.stat(stored.files.metadata.name) is None:
                     raise verify.gone(stored)
             yield
+
+    def strangers(self) -> list[Stranger]:
+        """Return what lies in the instance's directory and is no backup, by directory and name."""
+        with map_os_errors(f"listing {self.root}"):
+            return list(strangers(self._site))
 
     def notebook(self) -> Notebook:
         """Return what was said about this instance's backups: pins, accepted findings, damage found."""

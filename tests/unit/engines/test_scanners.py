@@ -213,7 +213,7 @@ def test_a_key_that_does_not_fit_is_a_fault() -> None:
 @pytest.mark.parametrize(
     ("make", "stream"),
     [
-        (PgScanner, POSTGRESQL.replace(b'COPY "public"."t" (', b"COPY public.t (")),
+        (PgScanner, POSTGRESQL.replace(b'COPY "public"."t" (', b"COPY Public.t (")),
         (MySQLScanner, MARIADB.replace(b"INSERT INTO `t` VALUES", b"INSERT INTO `t` SELECT", 1)),
     ],
 )
@@ -265,3 +265,12 @@ def test_memory_does_not_grow_with_the_stream() -> None:
 def test_encodings_have_a_codec(encoding: str, codec: str) -> None:
     assert python_codec(encoding) == codec
     "".encode(codec)
+
+
+def test_names_that_pg_dump_left_unquoted_are_the_same_names() -> None:
+    """A dump of ours quotes all names; one that was adopted quotes what needs it."""
+    scanner = PgScanner()
+    scanner.feed(POSTGRESQL.replace(b'COPY "public"."t" (', b"COPY public.t ("))
+    quoted = PgScanner()
+    quoted.feed(POSTGRESQL)
+    assert scanner.result() == quoted.result()

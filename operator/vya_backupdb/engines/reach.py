@@ -1,0 +1,45 @@
+"""Whether a file of SQL reaches beyond one database: enters, makes, changes or drops others, or commands a client.
+
+Asked of a foreign file before it becomes a backup, without any server. It is no judgement of all that a restore may
+refuse: that needs a server to know (`loading.Inspector`).
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from vya_backupdb.engines.statements import Command, Event, Reader, Statement
+
+_MY: Final = re.compile(
+    rb"(?:/\*M?!\d*\s*)?(?:USE|(?:CREATE|DROP)\s+(?:OR\s+REPLACE\s+)?(?:DATABASE|SCHEMA))\b", re.IGNORECASE
+)
+_PG: Final = re.compile(rb"(?:CREATE|DROP|ALTER)\s+DATABASE\b", re.IGNORECASE)
+#: psql's own protection, and the line that makes MariaDB's client refuse its own commands.
+_HARMLESS: Final = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+|/\*M?!999999\\- enable the sandbox mode \*/\s*")
+_SHOWN: Final = 60
+
+
+class Reach:
+    """Looks at a file as it passes, in chunks of any size; `found` is the first line that reaches beyond, or ''."""
+
+    def __init__(self, reader: Reader, *, is_postgresql: bool) -> None:
+        self._reader = reader
+        self._beyond = _PG if is_postgresql else _MY
+        self.found = ""
+
+    def feed(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Look at the next bytes."""
+        self._look(self._reader.feed(chunk))
+
+    def finish(self) -> str:
+        """Look at the rest, and return `found`."""
+        self._look(self._reader.finish())
+        return self.found
+
+    def _look(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if self.found or not isinstance(event, Statement | Command):
+                continue
+            is_statement = isinstance(event, Statement)
+            if self._beyond.match(event.text) if is_statement else not _HARMLESS.fullmatch(event.text):
+                self.found = f"line {event.line}: {event.text[:_SHOWN].decode('utf-8', 'backslashreplace')}"
