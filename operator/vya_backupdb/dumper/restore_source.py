@@ -94,20 +94,20 @@ def read_whole(
         inspector.feed(piece)
         meter.passed(len(piece))
     passed = Passed(scanner.result(), meter.raw_bytes)
-    _agree(source, passed)
+    require_agreement(source.path, source.metadata, passed)
     return passed
 
 
-def _agree(source: Source, passed: Passed) -> None:
-    metadata = source.metadata
+def require_agreement(path: str, metadata: BackupMetadata, passed: Passed) -> None:
+    """Raise BackupCorrupt, naming `path`, unless what passed is a whole dump with the tables and rows of `metadata`."""
     if not passed.scan.complete:
         problem = passed.scan.problem or "its closing marker is missing"
-        raise BackupCorrupt(f"{source.path}: is not a complete dump: {problem}", hint=_HINT)
+        raise BackupCorrupt(f"{path}: is not a complete dump: {problem}", hint=_HINT)
     if metadata.tables is not None and rows(metadata.tables) != rows(passed.scan.tables):
-        raise BackupCorrupt(f"{source.path}: holds other tables or rows than its metadata says", hint=_HINT)
+        raise BackupCorrupt(f"{path}: holds other tables or rows than its metadata says", hint=_HINT)
     counted = metadata.schema_info.tables_count if metadata.schema_info else None
     if metadata.tables is not None and counted is not None and counted < len(metadata.tables):
-        raise BackupCorrupt(f"{source.path}: its metadata counts {counted} tables and names more", hint=_HINT)
+        raise BackupCorrupt(f"{path}: its metadata counts {counted} tables and names more", hint=_HINT)
 
 
 def rows(tables: Iterable[TableInfo]) -> dict[tuple[str | None, str], int | None]:

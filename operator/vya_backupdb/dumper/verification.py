@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Final
 
 from vya_backupdb.domain.errors import BackupCorrupt, NotFound, StorageError
-from vya_backupdb.domain.metadata import BackupMetadata, TableInfo
+from vya_backupdb.domain.metadata import TableInfo
 from vya_backupdb.dumper.events import Noted
 from vya_backupdb.dumper.pipeline import Passed
+from vya_backupdb.dumper.restore_source import require_agreement
 from vya_backupdb.dumper.session import Tools
 from vya_backupdb.engines.registry import scanner_for
 from vya_backupdb.storage.catalog import StoredBackup
@@ -92,20 +93,8 @@ def read_whole(tree: InstanceTree, stored: StoredBackup, *, check: Callable[[], 
         total += len(piece)
     tree.check_companion(fresh)
     passed = Passed(scanner.result(), total)
-    _require_agreement(fresh, metadata, passed)
+    require_agreement(str(fresh.path), metadata, passed)
     return passed
-
-
-def _require_agreement(stored: StoredBackup, metadata: BackupMetadata, passed: Passed) -> None:
-    if not passed.scan.complete:
-        raise BackupCorrupt(f"{stored.path}: is not a complete dump: {passed.scan.problem}", hint=_HINT)
-    if metadata.tables is not None and rows(metadata.tables) != rows(passed.scan.tables):
-        raise BackupCorrupt(f"{stored.path}: holds other tables or rows than its metadata says", hint=_HINT)
-
-
-def rows(tables: Iterable[TableInfo]) -> dict[tuple[str | None, str], int | None]:
-    """Return the rows of each table by schema and name."""
-    return {(table.schema_name, table.name): table.rows for table in tables}
 
 
 def _note(tree: InstanceTree, verified: Verified, tools: Tools) -> None:

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 from tests.unit.storage.adopted import KINDS, adopted, tools
+from tests.unit.storage.support import NOW
 
 from vya_backupdb.domain import layout
+from vya_backupdb.domain.errors import BackupCorrupt
+from vya_backupdb.dumper.restore_source import of_tree, read_whole
 from vya_backupdb.dumper.verification import Outcome, Verified, verify_backup, verify_backups
+from vya_backupdb.engines.loading import Inspection
+from vya_backupdb.engines.registry import scanner_for
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.tree import InstanceTree
 
@@ -23,6 +28,25 @@ def again(tree: InstanceTree, stored: StoredBackup) -> Verified:
     """List the backup anew and read it, as the command does."""
     (found,) = tree.by_id(stored.id)
     return verify_backup(tree, found, check=nothing)
+
+
+def read_for_a_restore(tree: InstanceTree, stored: StoredBackup, product: str) -> None:
+    """Do what a restore does before it touches its target: find the backup, and read all of it."""
+    source = of_tree(tree, "shop", stored.id, before=None, now=NOW)
+    quiet = tools()
+    scanner = scanner_for(KINDS[product])
+    read_whole(source, scanner, Unasked(), name="shop", say=quiet.say, stop=quiet.stop)
+
+
+class Unasked:
+    """An inspector that looks at nothing: what a server would refuse is no matter of bytes."""
+
+    def feed(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes."""
+
+    def result(self) -> Inspection:
+        """Never asked."""
+        raise AssertionError
 
 
 def files(stored: StoredBackup) -> list[Path]:
@@ -55,9 +79,14 @@ def test_every_random_flip_and_cut_is_found(memory: Path, product: str) -> None:
         path = chance.choice(paths)
         position, bit = chance.randrange(len(contents[path])), chance.randrange(8)
         content = flipped(contents[path], position, bit) if number < FLIPS else contents[path][:position]
-        found = outcome_with(tree, stored, path, content)
+        path.write_bytes(content)
+        found = again(tree, stored)
         assert found.outcome is Outcome.CORRUPT, (path.name, position, bit, found)
         assert found.problem
+        with pytest.raises(BackupCorrupt):
+            read_for_a_restore(tree, stored, product)
+        path.write_bytes(contents[path])
+    read_for_a_restore(tree, stored, product)
     assert again(tree, stored).outcome is Outcome.WHOLE
 
 
