@@ -6,7 +6,8 @@ detectors found nothing; the lock was held from before the snapshot to the end. 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,8 +17,8 @@ from vya_backupdb.domain.errors import DumpFailed
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupInfo, BackupMetadata, Consistency, RunInfo
 from vya_backupdb.dumper import pipeline, process
-from vya_backupdb.dumper.events import Kind, Noted, Step, StepStarted
-from vya_backupdb.dumper.pipeline import Meter, Passed
+from vya_backupdb.dumper.events import Kind, Listener, Noted, Step, StepStarted
+from vya_backupdb.dumper.pipeline import Meter, Passed, Reread
 from vya_backupdb.dumper.process import Ended
 from vya_backupdb.dumper.session import Server, Session
 from vya_backupdb.engines.base import DumpPlan, HeldLock, Snapshot, StreamScanner
@@ -86,16 +87,19 @@ def back_up_held(session: Session, run: Run, database: str, lock: HeldLock, *, e
     """Back up `database`, whose `lock` the caller holds. As `back_up` otherwise."""
     began, moment = time.monotonic(), run.server.now()
     session.say(StepStarted(database, "database", Step.DUMPING, expected_bytes))
-    with session.tree.open(database, moment.astimezone(session.zone), run.id) as pending:
+    with (
+        session.tree.open(database, moment.astimezone(session.zone), run.id) as pending,
+        rereading(session, pending, session.engine.scanner(), name=database, kind="database") as again,
+    ):
         with session.engine.snapshot(database) as snapshot:
             require_dumpable(snapshot.findings)
             plan = session.engine.dump(database, snapshot)
             passed = _dump(session, database, plan, pending, _Held(lock, snapshot))
             checked = snapshot.verify(passed.scan.tables)
             draft = _metadata(session, run, database, moment, snapshot, plan, passed, checked)
-        # the snapshot is given back before the slow part: an old one keeps the server from cleaning up
+        # the snapshot is given back before the rest is read: an old one keeps the server from cleaning up
         pending.finish()
-        verify(session, pending, passed, session.engine.scanner(), name=database, kind="database", lock=lock)
+        verify(session, pending, passed, again, name=database, kind="database", lock=lock)
         lock.verify()
         session.tools.stop.check()
         seconds = time.monotonic() - began
@@ -159,23 +163,40 @@ def require_complete(passed: Passed, what: str) -> None:
         raise DumpFailed(f"{what} is not complete: {problem}", hint="The client ended early; run it again.")
 
 
+@contextmanager
+def rereading(
+    session: Session, pending: PendingBackup, scanner: StreamScanner, *, name: str, kind: Kind
+) -> Iterator[Reread]:
+    """Read `pending` back while it is written in the block; an error in there gives both up."""
+
+    def read(say: Listener) -> Passed:
+        meter = Meter(say, name=name, kind=kind, lock=None)
+        check = session.tools.stop.check
+        return pipeline.read_back(pending.reread(), scanner=scanner, meter=meter, source=pending.id, check=check)
+
+    again = Reread(read, session.say)
+    try:
+        yield again
+    except BaseException:
+        pending.abort()
+        raise
+    finally:
+        again.close()
+
+
 def verify(
     session: Session,
     pending: PendingBackup,
     passed: Passed,
-    scanner: StreamScanner,
+    again: Reread,
     *,
     name: str,
     kind: Kind,
     lock: HeldLock | None,
 ) -> None:
-    """Read the file back from the disk. Raise BackupCorrupt or DumpFailed unless it holds exactly what passed."""
+    """Wait until all came back from the disk. Raise BackupCorrupt or DumpFailed unless it is exactly what passed."""
     session.say(StepStarted(name, kind, Step.VERIFYING, passed.raw_bytes))
-    meter = Meter(session.say, name=name, kind=kind, lock=lock)
-    again = pipeline.read_back(
-        pending.reread(), scanner=scanner, meter=meter, source=pending.id, check=session.tools.stop.check
-    )
-    if again != passed:
+    if again.result(lock) != passed:
         raise DumpFailed(
             f"{pending.id}: other content came back from the volume than was written",
             hint="Check the volume and the memory of this machine.",

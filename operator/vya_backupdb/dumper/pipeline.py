@@ -7,10 +7,11 @@ source never gets a gzip trailer: a truncated file must not look whole.
 import os
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from vya_backupdb.dumper.events import Kind, Listener, Moved
+from vya_backupdb.dumper.events import Event, Kind, Listener, Moved
 from vya_backupdb.engines.base import HeldLock, ScanResult, StreamScanner
 from vya_backupdb.storage.compress import GzipWriter, gunzip
 
@@ -108,3 +109,28 @@ def read_back(
 
 def _cpus() -> int:
     return len(os.sched_getaffinity(0))
+
+
+class Reread:
+    """A file that is read back in a thread of its own while it is written; `result` waits for the end of that."""
+
+    def __init__(self, read: Callable[[Listener], Passed], say: Listener) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="reread")
+        self._say, self._loud = say, False
+        self._future = self._pool.submit(read, self._tell)
+
+    def result(self, lock: HeldLock | None) -> Passed:
+        """Tell from now on how far it is, look after `lock`, and return what came back. Raise what reading raised."""
+        self._loud = True
+        while wait((self._future,), timeout=LOCK_EVERY_SECONDS).not_done:
+            if lock is not None:
+                lock.verify()
+        return self._future.result()
+
+    def close(self) -> None:
+        """Wait for the thread; whoever writes the file has ended or given up."""
+        self._pool.shutdown()
+
+    def _tell(self, event: Event) -> None:
+        if self._loud:
+            self._say(event)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from vya_backupdb.domain.metadata import BackupMetadata
 from vya_backupdb.dumper import pipeline
-from vya_backupdb.dumper.backup import Made, Run, backup_info, require_complete, timed, verify
+from vya_backupdb.dumper.backup import Made, Run, backup_info, require_complete, rereading, timed, verify
 from vya_backupdb.dumper.events import Noted, Step, StepStarted
 from vya_backupdb.dumper.pipeline import Meter
 from vya_backupdb.dumper.session import Session
@@ -29,7 +29,10 @@ def back_up_users(session: Session, run: Run, *, expected_bytes: int | None) -> 
             take(chunk)
 
     meter = Meter(session.say, name=NAME, kind="users", lock=None)
-    with session.tree.open(None, moment.astimezone(session.zone), run.id) as pending:
+    with (
+        session.tree.open(None, moment.astimezone(session.zone), run.id) as pending,
+        rereading(session, pending, session.engine.users_scanner(), name=NAME, kind="users") as again,
+    ):
         passed = pipeline.write_dump(
             pending,
             source,
@@ -39,7 +42,7 @@ def back_up_users(session: Session, run: Run, *, expected_bytes: int | None) -> 
         )
         require_complete(passed, "the dump of users and roles")
         pending.finish()
-        verify(session, pending, passed, session.engine.users_scanner(), name=NAME, kind="users", lock=None)
+        verify(session, pending, passed, again, name=NAME, kind="users", lock=None)
         session.tools.stop.check()
         seconds = time.monotonic() - began
         draft = BackupMetadata(

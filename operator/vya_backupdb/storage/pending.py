@@ -1,7 +1,7 @@
 """A backup that is being written: hidden, under its run's partial name, until `PendingBackup.publish`.
 
 What is counted and hashed is what was handed to the kernel; `finish` compares it with what the file system says, and
-`reread` with what comes back from it. Memory is constant; the page cache of the node is given back as we go.
+`reread`, which may go on in another thread meanwhile, with what comes back from the disk. Memory is constant.
 """
 
 import errno
@@ -20,13 +20,12 @@ from vya_backupdb.domain.errors import BackupCorrupt, NoSpace
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata, FileInfo, size_human
 from vya_backupdb.storage import publish
+from vya_backupdb.storage.behind import Behind, GivenUp
 from vya_backupdb.storage.catalog import StoredBackup, misfit, seal
 from vya_backupdb.storage.faults import map_os_errors
 from vya_backupdb.storage.volume import Directory, write_all
 
-SYNC_EVERY_BYTES: Final = 256 << 20
 SPACE_EVERY_BYTES: Final = 16 << 20
-READ_BYTES: Final = 1 << 20
 
 
 class _State(Enum):
@@ -57,7 +56,7 @@ class Attempt:
 class PendingBackup:
     """One attempt. Made by ``InstanceTree.open``; a context manager that aborts unless it was published.
 
-    Used by one thread at a time (isal's worker may be the one that calls `write`).
+    Used by one thread at a time (isal's worker may be the one that calls `write`), but for `reread`.
     """
 
     def __init__(self, directory: Directory, attempt: Attempt) -> None:
@@ -67,7 +66,7 @@ class PendingBackup:
         self._state = _State.WRITING
         self._sound = True
         self._was_reread = False
-        self._synced = 0
+        self._behind = Behind()
         self._space_checked = 0
         self.size_bytes = 0
         self._number, self._descriptor = self._create()
@@ -127,7 +126,7 @@ class PendingBackup:
             self._hash.update(data)
             self.size_bytes += written
             self._keep_free()
-            self._flush_behind()
+        self._behind.wrote(self.size_bytes)
         self._sound = True
         return written
 
@@ -141,14 +140,6 @@ class PendingBackup:
                 f"writing {self._path}: less than min_free_bytes ({self._attempt.min_free_bytes}) would be left",
                 hint="Enlarge the volume or lower the retention.",
             )
-
-    def _flush_behind(self) -> None:
-        """Write dirty pages out now and then: the last sync is short, and the node's page cache stays its own."""
-        if self.size_bytes - self._synced < SYNC_EVERY_BYTES:
-            return
-        os.fdatasync(self._descriptor)
-        os.posix_fadvise(self._descriptor, self._synced, 0, os.POSIX_FADV_DONTNEED)
-        self._synced = self.size_bytes
 
     def finish(self) -> None:
         """Sync and close the data. Raise StorageUnavailable if the file is not as long as what was written."""
@@ -164,22 +155,23 @@ class PendingBackup:
                 raise OSError(errno.EIO, f"{self.size_bytes} bytes were written, the file has {found}")
             self._close_descriptor()
         self._state = _State.FINISHED
+        self._behind.end()
 
     def reread(self) -> Iterator[bytes]:
-        """Yield the bytes as they lie on the disk. Raise BackupCorrupt at the end if they are not those written.
+        """Yield the bytes as they lie on the disk, each piece as soon as it is there; a thread of its own may do so.
 
-        The pages are dropped from the cache first, so that the device answers and not our memory.
+        Raise BackupCorrupt at the end if they are not those written, or if this backup is aborted meanwhile.
         """
-        self._require(_State.FINISHED)
         digest = hashlib.new(self._attempt.algorithm, usedforsecurity=False)
         with map_os_errors(f"reading {self._path}"):
             descriptor = self._directory.open_read(self._partial)
             try:
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-                while chunk := os.read(descriptor, READ_BYTES):
+                for chunk in self._behind.chunks(descriptor, self._sync_data):
                     digest.update(chunk)
                     yield chunk
+            except GivenUp:
+                raise BackupCorrupt(f"{self._path}: was given up", hint="See why it was.") from None
             finally:
                 os.close(descriptor)
         if digest.hexdigest() != self.checksum:
@@ -187,6 +179,9 @@ class PendingBackup:
                 f"{self._path}: other bytes came back than were written", hint="Check the volume and the memory."
             )
         self._was_reread = True
+
+    def _sync_data(self, descriptor: int) -> None:
+        self._directory.volume.sync(descriptor, "files")
 
     def file_info(self, level: int | None = None) -> FileInfo:
         """Return what the metadata says about the file; `level` is the configured one unless given."""
@@ -252,6 +247,7 @@ class PendingBackup:
         """Remove what was written. Never raises: what cannot be removed now is removed by the next run's recovery."""
         if self._state in {_State.PUBLISHED, _State.ABORTED}:
             return
+        self._behind.give_up()
         try:
             self._close_descriptor()
             with self._attempt.exclusively():

@@ -266,13 +266,3 @@ def test_min_free_bytes(base: Path) -> None:
     with pytest.raises(NoSpace, match="must be left"):
         ensure_free(base, min_free_bytes=total + 1)
     assert ensure_free(base / "not" / "there", min_free_bytes=0).total_bytes == total
-
-
-def test_a_large_file_is_written_out_on_the_way(memory: Path) -> None:
-    one = tree(memory)
-    piece = bytes(range(256)) * (4 << 10)
-    with one.lock_run(RUN), one.open("chinook", NOW, RUN) as pending:
-        for _ in range(260):
-            pending.write(piece)
-        pending.finish()
-        assert sum(len(chunk) for chunk in pending.reread()) == pending.size_bytes == 260 << 20
