@@ -19,6 +19,7 @@ from typing import Final, Literal, Protocol
 from vya_backupdb.domain.errors import DumpFailed
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo, UsersInfo
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.domain.schema import Schema
 from vya_backupdb.engines.accounts import Accounts
 from vya_backupdb.engines.loading import Inspector, Loader, LoadOptions
 from vya_backupdb.engines.placing import Placer
@@ -283,6 +284,9 @@ class Engine(Protocol):
 
         Raise TargetExists if `identity` is given, and is not that of what stands there now.
         """
+
+    def schema(self, database: str) -> Schema:
+        """Return the schema of `database` as it is now; its own name has no part in it. Raise NotFound."""
 
     def count(self, database: str, *, without: str = "") -> Count:
         """Count tables and rows of `database` on the server (a full scan), but for the table `without`."""

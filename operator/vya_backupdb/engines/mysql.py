@@ -18,8 +18,19 @@ from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.domain.schema import Schema
 from vya_backupdb.domain.users_file import MARKER
-from vya_backupdb.engines import locks, my_catalog, my_loader, my_preflight, my_restore, my_users, stderr, tls
+from vya_backupdb.engines import (
+    locks,
+    my_catalog,
+    my_loader,
+    my_preflight,
+    my_restore,
+    my_schema,
+    my_users,
+    stderr,
+    tls,
+)
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -253,6 +264,11 @@ class MySQL:
     def drop(self, database: str, *, identity: str | None = None) -> None:
         """See `base.Engine.drop`."""
         my_restore.drop(self._server, database, identity=identity)
+
+    def schema(self, database: str) -> Schema:
+        """See `base.Engine.schema`."""
+        with self._server.session() as session:
+            return my_schema.read(session, self._product, self._info.version_tuple, database)
 
     def count(self, database: str, *, without: str = "") -> Count:
         """See `base.Engine.count`."""

@@ -18,6 +18,7 @@ from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.domain.schema import Schema
 from vya_backupdb.domain.undertaking import OWN_NAME
 from vya_backupdb.domain.users_file import MARKER
 from vya_backupdb.engines import (
@@ -27,6 +28,7 @@ from vya_backupdb.engines import (
     pg_loader,
     pg_preflight,
     pg_restore,
+    pg_schema,
     pg_swap,
     pg_users,
     stderr,
@@ -282,6 +284,11 @@ class PostgreSQL:
     def drop(self, database: str, *, identity: str | None = None) -> None:
         """See `base.Engine.drop`."""
         pg_restore.drop(self._server, database, identity=identity)
+
+    def schema(self, database: str) -> Schema:
+        """See `base.Engine.schema`."""
+        with self._server.session(database) as session:
+            return pg_schema.read_now(session, database)
 
     def count(self, database: str, *, without: str = "") -> Count:
         """See `base.Engine.count`."""
