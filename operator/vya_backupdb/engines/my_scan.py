@@ -1,9 +1,8 @@
-"""Reads a mysqldump or mariadb-dump stream as it passes: its tables, their rows where they can be counted, its end.
+"""Reads a mysqldump or mariadb-dump stream as it passes: its tables, their rows, its end.
 
 No string in an INSERT holds a raw newline (both clients escape them), so a statement ends at the first line that ends
 in ``;``. MariaDB's client writes one row a line: counting newlines counts the rows exactly. Oracle's writes a whole
-INSERT on one line; counting its rows means following every string, which cost a fifth of the whole pipeline when it was
-measured, so they stay unknown (None), but for tables without rows and statements that can hold only one.
+INSERT on one line, of which `my_rows` counts them.
 Bodies of triggers, routines and events stand between ``DELIMITER ;;`` and ``DELIMITER ;`` and are passed over.
 """
 
@@ -12,6 +11,7 @@ from typing import Final
 
 from vya_backupdb.domain.metadata import TableInfo
 from vya_backupdb.engines.base import ScanResult
+from vya_backupdb.engines.my_rows import RowCounter
 
 _TAIL: Final = 4096
 _MARKER: Final = re.compile(rb"\*/;\n\n-- Dump completed(?: on [0-9: -]+)?\n\Z")
@@ -34,13 +34,14 @@ class MySQLScanner:
     """`base.StreamScanner` for both clients' dumps of one database."""
 
     def __init__(self) -> None:
-        self._rows: dict[bytes, int | None] = {}
+        self._rows: dict[bytes, int] = {}
         self._tail = b""
         self._rest = b""  # not yet looked at, after the one byte of context in front
         self._start = 0  # where looking goes on in _rest
         self._table: bytes | None = None  # inside an INSERT: into which table
         self._first_line = False  # inside an INSERT: still on its first line
-        self._many = False  # inside an INSERT: its first line may hold several rows
+        self._counter = RowCounter()  # inside an INSERT: of its first line
+        self._counted = 0  # inside an INSERT: rows on its first line
         self._by_line = False  # whether this client was seen to give each row a line
         self._in_body = False
         self._unread = b""  # the first statement that is written in a way we do not know
@@ -98,7 +99,8 @@ class MySQLScanner:
         if header.re is _INSERT:
             self._table = header[1]
             self._by_line |= header[2] == b"\n"
-            self._first_line, self._many = header[2] != b"\n", False
+            self._first_line = header[2] != b"\n"
+            self._counter, self._counted = RowCounter(), 0
 
     def _in_rows(self, data: bytes, position: int, table: bytes) -> tuple[int, bool]:
         if self._first_line:
@@ -112,20 +114,21 @@ class MySQLScanner:
     def _in_first_line(self, data: bytes, position: int, table: bytes) -> tuple[int, bool]:
         end = data.find(b"\n", position)
         limit = end if end >= 0 else max(position, len(data) - 2)
-        self._many = self._many or data.find(b"),(", position, limit + 2) >= 0
+        self._counted += self._counter.count(data[position:limit])
         if end < 0:
             return limit, False
         if data[end - 1 : end] != b";":
             self._by_line = True
         else:
             self._table = None
-        self._add(table, 1 if self._by_line or not self._many else None)
+        if self._counter.in_string:
+            self._unread = self._unread or data[max(0, end - 80) : end]
+        self._add(table, 1 if self._by_line else self._counted)
         self._first_line = False
         return end + 1, True
 
-    def _add(self, table: bytes, rows: int | None) -> None:
-        before = self._rows[table]
-        self._rows[table] = None if before is None or rows is None else before + rows
+    def _add(self, table: bytes, rows: int) -> None:
+        self._rows[table] += rows
 
     def _inside_body(self, data: bytes, position: int) -> tuple[int, bool]:
         end = data.find(_END_OF_BODY, position)
