@@ -76,7 +76,11 @@ class SchemaInfo(Model):
     procedures_count: int = Field(ge=0)
     functions_count: int = Field(ge=0)
     triggers_count: int = Field(ge=0)
-    schema_hash: str | None = None
+    sequences_count: int | None = Field(default=None, ge=0)
+    events_count: int | None = Field(default=None, ge=0, description="MySQL and MariaDB")
+    schema_hash: str | None = Field(default=None, description="over typed attributes: the same after a restore")
+    definition_hash: str | None = Field(default=None, description="over texts that the server wrote out")
+    labels_hash: str | None = Field(default=None, description="over comments, owners, privileges and definers")
 
 
 class ToolInfo(Model):
@@ -176,6 +180,10 @@ class BackupMetadata(Model):
     database: DatabaseSettings | None = None
     tables: tuple[TableInfo, ...] | None = None
     schema_hash_version: int | None = None
+    schema_objects: str | None = Field(default=None, description="the objects behind the hashes, see `domain.schema`")
+    server_settings: dict[str, str] = Field(
+        default_factory=dict, description="settings of the server that a restore may depend on"
+    )
     uncompressed_bytes: int | None = Field(default=None, ge=0)
     consistency: Consistency | None = None
     warnings: tuple[str, ...] = ()

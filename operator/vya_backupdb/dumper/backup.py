@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from vya_backupdb.domain import schedule
+from vya_backupdb.domain import schedule, schema
 from vya_backupdb.domain.errors import DumpFailed
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupInfo, BackupMetadata, Consistency, RunInfo
@@ -241,6 +241,9 @@ def _metadata(
         flavor=run.server.flavor,
         database=snapshot.settings,
         tables=passed.scan.tables,
+        schema_hash_version=schema.HASH_VERSION,
+        schema_objects=schema.pack(snapshot.schema),
+        server_settings=snapshot.server_settings,
         uncompressed_bytes=passed.raw_bytes,
         consistency=Consistency(method=snapshot.method, checked=checked),
         warnings=snapshot.warnings,

@@ -131,6 +131,14 @@ class Snapshot(Protocol):
         """What belongs to the database but stands in no dump of it."""
 
     @property
+    def schema(self) -> Schema:
+        """Every object of the database."""
+
+    @property
+    def server_settings(self) -> dict[str, str]:
+        """The server's own settings that a restore may depend on, by name."""
+
+    @property
     def tables(self) -> tuple[TableInfo, ...]:
         """The tables that the dump must hold (rows unknown)."""
 
@@ -153,7 +161,8 @@ class Snapshot(Protocol):
         """Return the names of the detectors that ran after the dump and found nothing.
 
         `found` are the tables of the finished stream. Raise DumpFailed, naming the tables, if one was rewritten,
-        truncated, replaced or dropped under the dump, or if the stream lacks one of the snapshot or holds a stranger.
+        truncated, replaced or dropped under the dump, if the stream lacks one of the snapshot or holds a stranger, or,
+        naming the objects, if the schema changed. Ask once, last: it may end the snapshot.
         """
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from vya_backupdb.domain.errors import ConnectionFailed, DumpFailed, NotFound, ServerError
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
-from vya_backupdb.engines import findings, my_guard, my_preflight
+from vya_backupdb.engines import findings, my_guard, my_preflight, my_schema, schema_facts
 from vya_backupdb.engines.base import Product
 from vya_backupdb.engines.my_session import Server, Session
 
@@ -56,7 +56,9 @@ class MySQLSnapshot:
     ) -> None:
         self._server, self._product, self._database, self._guard = server, product, database, guard
         self.settings = _settings(session, product, database)
-        self.schema_info = _schema_info(session, database)
+        self.schema = my_schema.read(session, product, database)
+        self.schema_info = schema_facts.described(_schema_info(session, database), self.schema)
+        self.server_settings = _server_settings(session)
         self._before = look(session, product, database)
         self.tables = tuple(TableInfo(name=name) for name in sorted(self._before.tables))
         self.versioned = _versioned(session, database)
@@ -77,9 +79,11 @@ class MySQLSnapshot:
         self._guard.keep()
         with self._server.session() as session:
             after = look(session, self._product, self._database)
+            now = my_schema.read(session, self._product, self._database)
         by_id = self._before.ids is not None and after.ids is not None
         self._compare_identities(after, by_id=by_id)
-        detectors = (_BY_ID if by_id else _BY_TIME,)
+        schema_facts.require_unchanged(self._database, self.schema, now)
+        detectors = (_BY_ID if by_id else _BY_TIME, schema_facts.DETECTOR)
         if found is None:
             return detectors
         self._compare_tables(after, {table.name for table in found})
@@ -181,6 +185,18 @@ def _settings(session: Session, product: Product, database: str) -> DatabaseSett
     if row is None:
         raise NotFound(f"database {database!r} does not exist", hint="Check its name; it may have been dropped.")
     return DatabaseSettings(charset=row["charset"], collation=row["collation"], comment=row["comment"] or None)
+
+
+def _server_settings(session: Session) -> dict[str, str]:
+    """Return the global values, which a new session gets; ours has others."""
+    rows = session.rows(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('sql_mode', 'lower_case_table_names', 'character_set_server',"
+        " 'collation_server', 'time_zone', 'system_time_zone', 'default_storage_engine', 'innodb_page_size',"
+        " 'innodb_default_row_format', 'explicit_defaults_for_timestamp', 'event_scheduler', 'max_allowed_packet',"
+        " 'log_bin_trust_function_creators', 'sql_generate_invisible_primary_key', 'sql_require_primary_key')",
+        "reading the settings of the server",
+    )
+    return {str(row["Variable_name"]): str(row["Value"]) for row in rows}
 
 
 def _schema_info(session: Session, database: str) -> SchemaInfo:

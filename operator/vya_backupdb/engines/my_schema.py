@@ -31,12 +31,14 @@ _SEQUENCES_AT_ONCE: Final = 200
 Row = dict[str, Any]
 
 
-def read(session: Session, product: Product, version: tuple[int, ...], database: str) -> Schema:
+def read(session: Session, product: Product, database: str) -> Schema:
     """Return the schema of `database` as it is now. Raise NotFound if it does not exist."""
     name = _real_name(session, database)
     reader = _Reader(session, name)
-    dialect = f"{product} {'.'.join(map(str, version[: 2 if product == 'MariaDB' else 1]))}"
-    return schema_of(dialect, reader.objects())
+    version = re.findall(
+        r"\d+", str(session.value("SELECT VERSION()", "asking for the version")).removeprefix("5.5.5-")
+    )
+    return schema_of(f"{product} {'.'.join(version[: 2 if product == 'MariaDB' else 1])}", reader.objects())
 
 
 def _real_name(session: Session, database: str) -> str:
@@ -85,9 +87,10 @@ class _Reader:
         tables = self._rows(sources.TABLES)
         sequences = sorted(str(row["TABLE_NAME"]) for row in tables if row["TABLE_TYPE"] == "SEQUENCE")
         yield from (_plain("table", sources.TABLES, row) for row in tables if _is_table(row))
-        hidden = set(sequences)
-        columns = self._rows(sources.COLUMNS)
-        yield from (_plain("column", sources.COLUMNS, row) for row in columns if row["TABLE_NAME"] not in hidden)
+        real = {row["TABLE_NAME"] for row in tables if _is_table(row)}
+        for row in self._rows(sources.COLUMNS):
+            if row["TABLE_NAME"] not in sequences:
+                yield _plain("column", sources.COLUMNS if row["TABLE_NAME"] in real else sources.VIEW_COLUMNS, row)
         yield from (
             _listed("index", sources.STATISTICS, rows)
             for rows in _grouped(self._rows(sources.STATISTICS), sources.STATISTICS)

@@ -61,6 +61,14 @@ COLUMNS: Final = Source(
     {"default": "COLUMN_DEFAULT", "expression": "GENERATION_EXPRESSION"},
     {"comment": "COLUMN_COMMENT"},
 )
+#: Of a view's column only the name and the place are its author's; MySQL may call it nullable after a restore.
+VIEW_COLUMNS: Final = Source(
+    "COLUMNS",
+    "TABLE_SCHEMA",
+    ("TABLE_NAME", "COLUMN_NAME"),
+    {"place": "ORDINAL_POSITION"},
+    {"type": "COLUMN_TYPE", "collation": "COLLATION_NAME"},
+)
 STATISTICS: Final = Source(
     "STATISTICS",
     "TABLE_SCHEMA",

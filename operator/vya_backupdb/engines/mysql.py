@@ -268,7 +268,7 @@ class MySQL:
     def schema(self, database: str) -> Schema:
         """See `base.Engine.schema`."""
         with self._server.session() as session:
-            return my_schema.read(session, self._product, self._info.version_tuple, database)
+            return my_schema.read(session, self._product, database)
 
     def count(self, database: str, *, without: str = "") -> Count:
         """See `base.Engine.count`."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from vya_backupdb.domain.errors import DumpFailed
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
 from vya_backupdb.domain.report import Finding
-from vya_backupdb.engines import findings, pg_preflight
+from vya_backupdb.engines import findings, pg_preflight, pg_schema, schema_facts
 from vya_backupdb.engines.pg_session import Server, Session, name_list
 
 METHOD: Final = "repeatable read snapshot, exported to pg_dump"
@@ -72,7 +72,10 @@ class PostgreSQLSnapshot:
         self.encoding = str(_database_row(session)["encoding"])
         self.settings = settings_of(session)
         counts = session.rows(_COUNTS, f"counting the objects of {database!r}")[0]
-        self.schema_info = SchemaInfo(**{f"{name}_count": value for name, value in counts.items()})
+        counted = SchemaInfo(**{f"{name}_count": value for name, value in counts.items()})
+        self.schema = pg_schema.read_within(session, database)
+        self.schema_info = schema_facts.described(counted, self.schema)
+        self.server_settings = _server_settings(session)
         self.tables, unlogged = self._read_tables()
         self.findings = (*pg_preflight.of_database(session, database, accepted), *unlogged)
         self.warnings = findings.warnings(self.findings)
@@ -103,9 +106,14 @@ class PostgreSQLSnapshot:
                 hint="The dump may hold them empty; it is not used. Run it again at a time without such statements.",
             )
         if found is None:
-            return DETECTORS[:1]
+            return (*DETECTORS[:1], self._verify_schema())
         compare_tables(self._database, self.tables, found)
-        return DETECTORS
+        return (*DETECTORS, self._verify_schema())
+
+    def _verify_schema(self) -> str:
+        """Look at the present: what writes definitions out for us, and for pg_dump, does not see the snapshot."""
+        schema_facts.require_unchanged(self._database, self.schema, pg_schema.read_now(self._session, self._database))
+        return schema_facts.DETECTOR
 
 
 @contextmanager
@@ -124,6 +132,18 @@ def compare_tables(database: str, expected: Sequence[TableInfo], found: Sequence
         if names:
             listed = name_list(sorted(".".join(filter(None, name)) for name in names))
             raise DumpFailed(f"the dump of {database!r} {words} tables: {listed}", hint="See the client's messages.")
+
+
+def _server_settings(session: Session) -> dict[str, str]:
+    """Return settings as a new session gets them, not as ours has them."""
+    rows = session.rows(
+        "SELECT name, reset_val AS value FROM pg_catalog.pg_settings WHERE name IN ('server_encoding', 'TimeZone',"
+        " 'DateStyle', 'IntervalStyle', 'default_text_search_config', 'default_table_access_method', 'lc_monetary',"
+        " 'max_connections', 'max_locks_per_transaction', 'max_prepared_transactions', 'block_size',"
+        " 'shared_preload_libraries')",
+        "reading the settings of the server",
+    )
+    return {str(row["name"]): str(row["value"]) for row in rows}
 
 
 def settings_of(session: Session) -> DatabaseSettings:

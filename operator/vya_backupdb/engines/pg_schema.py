@@ -23,6 +23,18 @@ def read(session: Session, database: str) -> Schema:
     return schema_of(f"PostgreSQL {session.version // 10000}", _objects(session, database))
 
 
+def read_within(session: Session, database: str) -> Schema:
+    """Return the schema as of the session's transaction, and give back what was locked for it.
+
+    Writing out a view locks the tables under it to the end of the transaction: an ALTER would wait for the whole dump.
+    """
+    doing = f"reading the schema of {database!r}"
+    session.execute("SAVEPOINT schema", doing)
+    found = read(session, database)
+    session.execute("ROLLBACK TO SAVEPOINT schema", doing)
+    return found
+
+
 def read_now(session: Session, database: str) -> Schema:
     """Return the schema as it is now; what the session was in before is ended."""
     doing = f"reading the schema of {database!r}"
