@@ -124,6 +124,11 @@ def schema_of(dialect: str, objects: Iterable[SchemaObject]) -> Schema:
     return Schema(dialect, tuple(told_apart))
 
 
+def without_table(schema: Schema, name: str) -> Schema:
+    """Return `schema` without the table `name` of a database that has no schemas, and what belongs to it."""
+    return Schema(schema.dialect, tuple(one for one in schema.objects if one.name[0] != name))
+
+
 def canonical(value: Any) -> bytes:
     """Return JSON with sorted keys, in ASCII and without blanks: one text for one value, without a raw newline."""
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()

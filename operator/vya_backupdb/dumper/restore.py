@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 
+from vya_backupdb.domain import schema
 from vya_backupdb.domain.errors import BackupCorrupt, BackupDBError, Busy, NotFound, RestoreFailed, StorageError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import RunReport
@@ -25,6 +26,7 @@ from vya_backupdb.dumper.journal import Journal, Settled, close, left_behind, se
 from vya_backupdb.dumper.pipeline import Meter
 from vya_backupdb.dumper.restore_plan import Plan, Request, compare, plan_restore, unfinished
 from vya_backupdb.dumper.restore_report import Clock, Outcome
+from vya_backupdb.dumper.same_schema import require_same_schema
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.engines.base import Count, HeldLock
 from vya_backupdb.engines.loading import LoadResult
@@ -238,6 +240,8 @@ class _Restore:
         self._step(Step.COMPARING)
         count = self._engine.count(made, without=marker)
         compare(self._plan.metadata, count, self._target)
+        found = schema.without_table(self._engine.schema(made), marker)
+        self._warn(require_same_schema(self._plan.metadata, found, self._target))
         return count
 
     def _place(self, journal: Journal, count: Count, saved: str | None) -> None:

@@ -169,3 +169,9 @@ def test_a_later_version_is_not_guessed_at() -> None:
 def test_a_message_lists_some_and_counts_the_rest() -> None:
     changes = diff(schema_of("p 1", []), schema_of("p 1", [schema_object("t", (str(n),), {}) for n in range(5)]))
     assert schema.listed(changes, most=2) == "t 0 is added; t 1 is added; and 3 more"
+
+
+def test_a_table_is_left_out_with_all_that_belongs_to_it() -> None:
+    kept = schema_object("table", ("t",), {})
+    marker = [schema_object("table", ("m",), {}), schema_object("column", ("m", "t"), {}), kept]
+    assert schema.without_table(schema_of("p 1", marker), "m").objects == (kept,)
