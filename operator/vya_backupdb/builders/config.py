@@ -22,6 +22,7 @@ from vya_backupdb.domain.config_retention import RetentionConfig
 from vya_backupdb.domain.ids import instance_owner
 from vya_backupdb.domain.specs import BackupInstance, BackupSchedule
 from vya_backupdb.domain.specs_instance import TLS, EngineKind, KeyDerivation, TLSMode
+from vya_backupdb.domain.timeouts import TimeoutsConfig
 
 MOUNT: Final = "/etc/vya-backupdb"
 BACKUPS: Final = "/backups"
@@ -100,6 +101,7 @@ def _database(instance: BackupInstance, schedule: BackupSchedule | None) -> Data
         include_databases=include,
         exclude_databases=exclude,
         users=spec.users.enabled,
+        timeouts=TimeoutsConfig(lock_seconds=spec.timeouts.lock_seconds, stall_seconds=spec.timeouts.stall_seconds),
         **_tls(spec.tls),
     )
 

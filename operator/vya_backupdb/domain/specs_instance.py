@@ -95,6 +95,17 @@ class CABundle(Model):
     key: DataKey = Field(default="ca.crt", description="Key that holds the certificates.")
 
 
+class Timeouts(Model):
+    """How long a backup waits for others."""
+
+    lock_seconds: Annotated[int, Field(ge=1, le=86_400)] = Field(
+        default=60, description="For a table that somebody else has locked, in seconds."
+    )
+    stall_seconds: Annotated[int, Field(ge=10, le=604_800)] = Field(
+        default=1800, description="A dump client that gives no byte for so many seconds is ended."
+    )
+
+
 class TLS(Model):
     """How the connection to the server is protected."""
 
@@ -245,6 +256,7 @@ class InstanceSpec(Model):
     check_interval_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = Field(
         default=86_400, description="How often a Ready instance is checked again, in seconds."
     )
+    timeouts: Timeouts = Field(default=Timeouts(), description="How long a backup waits for others.")
     job: JobOverrides = Field(default=JobOverrides(), description="What may be set on the Jobs and their pods.")
 
     rules: ClassVar[tuple[Rule, ...]] = (
