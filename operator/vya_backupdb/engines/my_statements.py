@@ -24,6 +24,9 @@ _MODE: Final = re.compile(
 )
 _SAVED: Final = re.compile(rb"(?i)@(\w+)\s*:?=\s*@@(?:session\s*\.\s*)?sql_mode")
 _SETTING: Final = re.compile(rb"(?i)(?:/\*M?!\d*\s*)?set\s")
+#: How both dump clients begin a statement with rows, and what their rows hold outside of ``'…'`` at most within it.
+_DUMPED: Final = re.compile(rb"INSERT INTO `[^`']++` (?:\([^'\"#/;)-]*+\) )?VALUES[ \n]\(")
+_UNUSUAL: Final = (b'"', b"`", b"#", b"/*", b"--")
 _LONGEST_SETTING: Final = 4096
 
 
@@ -36,6 +39,7 @@ class MyReader(Reader):
         self._out: list[Event] = []
         self._delimiter = b";"
         self._quote = b""
+        self._rows_at = 0
         self._closer = b""
         self._backslash, self._ansi = True, False
         self._modes: dict[bytes, tuple[bool, bool]] = {}
@@ -53,7 +57,7 @@ class MyReader(Reader):
         """See `Reader.unfinished`."""
         if self._state in {self._quoted, self._inner_comment}:
             return "inside a quote or a comment"
-        return "in the middle of a statement" if self._state == self._code else ""
+        return "in the middle of a statement" if self._state in {self._code, self._dumped} else ""
 
     def _start(self, final: bool) -> bool:
         if len(self._data) < len(_BOM) and not final:
@@ -82,7 +86,23 @@ class MyReader(Reader):
             self._choose()
             self._skip(command.end())
         else:
-            self._state = self._code
+            # decided by as many bytes however many there are: how a file is cut must not matter
+            found = _DUMPED.match(self._data, self._begin, self._begin + LOOKAHEAD)
+            plain = found is not None and self._delimiter == b";" and self._backslash
+            self._rows_at = found.end() if found else 0
+            self._state = self._dumped if plain else self._code
+        return True
+
+    def _dumped(self, final: bool) -> bool:
+        """Take a dump's own INSERT up to a semicolon at a line's end in one step, unless that may stand in a string."""
+        end = self._data.find(b";\n", self._at)
+        if end < 0 and not final:
+            self._at = max(self._at, len(self._data) - 1)
+            return False
+        if end >= 0 and _outside(bytes(self._data[self._rows_at : end])):
+            self._end(end, end + 1)
+        else:
+            self._at, self._state = self._begin, self._code
         return True
 
     def _line_comment(self, final: bool) -> bool:
@@ -173,6 +193,15 @@ class MyReader(Reader):
 
     def _choose(self) -> None:
         self._opener, self._plain = _patterns(self._delimiter, self._backslash)
+
+
+def _outside(rows: bytes) -> bool:
+    """Whether a dump's `rows` end outside of every string, as far as counting quotes can tell; False: look closely."""
+    if any(mark in rows for mark in _UNUSUAL):
+        return False
+    if b"\\" in rows:
+        rows = rows.replace(b"\\\\", b"").replace(b"\\'", b"")
+    return rows.count(b"'") % 2 == 0
 
 
 @lru_cache(maxsize=16)

@@ -156,6 +156,25 @@ def test_a_string_with_any_bytes_ends_where_it_should(value: bytes) -> None:
     assert statements("pg", b"SELECT '" + doubled + b"';\nSELECT 2;\n")[1:] == [b"SELECT 2"]
 
 
+def test_a_dumps_insert_ends_at_the_right_semicolon() -> None:
+    """It is looked for at the ends of lines first; whatever may deceive that is looked at closely."""
+    values = [rb"'a;\n'", b"'a;\n'", rb"'\\'", rb"'\';'", b"'`'", b"'\"'", b"'#'", b"'--'", b"'/*'", b"';'", b"1"]
+    for head in (b"INSERT INTO `t` VALUES (", b"INSERT INTO `t` (`a`) VALUES (", b"INSERT INTO `o'x` VALUES\n("):
+        for one in values:
+            for other in values:
+                text = head + one + b"," + other + b")"
+                assert statements("my", text + b";\nSELECT 1;\n") == [text, b"SELECT 1"]
+
+
+@given(
+    st.lists(st.sampled_from([b"'", b"\\", b";\n", b"(", b"a", b"`", b'"', b"--", b"#", b"\n"]), max_size=40), st.data()
+)
+def test_how_an_insert_is_cut_changes_nothing(rest: list[bytes], data: st.DataObject) -> None:
+    text = b"INSERT INTO `t` VALUES (" + b"".join(rest) + b");\n" + b"x" * 300
+    sizes = data.draw(st.lists(st.integers(0, 80), max_size=20))
+    assert read(READERS["my"](), cut(text, sizes)) == read(READERS["my"](), [text])
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "ended"),
     [
