@@ -18,13 +18,18 @@ ROWS = 15_607
 
 
 def script(product: str) -> bytes:
-    """Return Chinook's script for `product`; skip the test where this machine has no copy."""
+    """Return Chinook's script for `product`."""
+    return script_path(product).read_bytes()
+
+
+def script_path(product: str) -> Path:
+    """Return where it lies; skip the test where this machine has no copy."""
     default = CHECKOUT.parent / "shared" / "data" / "chinook"
     folder = Path(os.environ.get("VYA_BACKUPDB_TEST_CHINOOK", default))
     path = folder / f"Chinook_{'PostgreSql' if product == 'postgres' else 'MySql'}.sql"
     if not path.is_file():
         pytest.skip(f"no Chinook: {path} is not there; set VYA_BACKUPDB_TEST_CHINOOK to its folder")
-    return path.read_bytes()
+    return path
 
 
 def checksums(one: Rig, database: str) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """PostgreSQL: a restore into a living database, in each mode, killed at every statement, and what forbids one."""
 
+import shutil
 from pathlib import Path
 
 import psycopg
@@ -10,6 +11,7 @@ from tests.fixtures.workspace import Connect
 
 from vya_backupdb.domain.errors import (
     AlreadyExecuted,
+    BackupCorrupt,
     BackupDBError,
     ConfigurationError,
     RestoreRefused,
@@ -19,6 +21,7 @@ from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.series import PRE_RESTORE
 from vya_backupdb.domain.undertaking import OWN_NAME, OnExisting, Phase
 from vya_backupdb.dumper.events import Event, Noted
+from vya_backupdb.dumper.restore import clean_up
 from vya_backupdb.dumper.restore_plan import Claim, require_confirmed
 
 LONGEST = "é" * 30 + "abc"  # 63 bytes: a name derived from it would be cut, and be the name itself
@@ -256,3 +259,47 @@ def test_a_killed_claim_goes_on_after_its_point_of_no_return(one: Restoring, ali
     assert any(isinstance(event, Noted) and "was finished" in event.message for event in heard)
     assert any(isinstance(event, Noted) and "was undone" in event.message for event in heard)
     assert own(connect) == set()
+
+
+def test_what_died_is_named_by_check_and_taken_away_when_asked(one: Restoring, alive: str, connect: Connect) -> None:
+    assert one.killed(3, lambda: one.restore("new", database="shop"), words=DEEDS)
+    (left,) = own(connect)
+    one.restore("shop", "rename")
+    (kept,) = own(connect) - {left}
+    findings = {finding.reason: finding.message for finding in one.check().findings}
+    assert left in findings["RestoreLeftover"]
+    assert "--clean-up" in findings["RestoreLeftover"]
+    assert kept in findings["FormerDatabaseKept"]
+    (said,) = clean_up(one.session())
+    assert "was undone" in said
+    assert own(connect) == {kept}
+    with connect("postgres") as connection:
+        connection.execute(f"DROP DATABASE {kept}")
+    (said,) = clean_up(one.session())
+    assert kept in said
+    assert (clean_up(one.session()), one.session().tree.undertakings().all()) == ([], [])
+
+
+def test_another_server_and_a_backup_by_its_path(
+    embedded: EmbeddedServer, alive: str, connect: Connect, tmp_path: Path
+) -> None:
+    one = restoring(tmp_path / "two", "postgresql", [str(embedded.programs)], demo=embedded, other=embedded)
+    made = one.back_up("shop")
+    one.restore("beside", database="shop", instance="other")
+    assert rows(connect, "beside") == 5
+    # the journal and the report are those of the server that was changed
+    assert one.session("other").tree.runs() != []
+    assert [run.operation for run in one.session().tree.runs()] == ["backup"]
+    (data,) = tmp_path.rglob(f"{made}.sql.gz")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for part in data.parent.iterdir():
+        shutil.copy(part, elsewhere)
+    report = one.restore("by_path", database="shop", path=elsewhere / data.name)
+    assert rows(connect, "by_path") == 5
+    assert report.restored is not None
+    assert report.restored.backup_id == made
+    (elsewhere / data.name).write_bytes(data.read_bytes()[:-9])
+    with pytest.raises(BackupCorrupt, match="bytes"):
+        one.restore("by_path_too", database="shop", path=elsewhere / data.name)
+    assert "by_path_too" not in others(connect)

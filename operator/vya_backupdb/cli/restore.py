@@ -3,6 +3,7 @@
 import sys
 from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,14 +18,29 @@ from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import RunReport, to_dict
 from vya_backupdb.domain.undertaking import OnExisting
-from vya_backupdb.dumper.restore import run_restore
+from vya_backupdb.dumper.restore import clean_up, run_restore
 from vya_backupdb.dumper.restore_plan import Claim, Request, plan_restore, require_confirmed
+from vya_backupdb.dumper.restore_source import of_path
 from vya_backupdb.dumper.session import Tools, open_session, open_tree
 from vya_backupdb.storage.selection import LATEST
 from vya_backupdb.storage.tree import InstanceTree
 
-Source = Annotated[str, typer.Option("--database", "-d", metavar="NAME", help="The database in the backup.")]
-Backup = Annotated[str, typer.Option("--backup", metavar="ID", help="'latest', or an id as 'list' shows it.")]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--database", "-d", metavar="NAME", help="The database in the backup; a path needs none.", show_default=False
+    ),
+]
+Backup = Annotated[
+    str,
+    typer.Option(
+        "--backup", metavar="ID|PATH", help="'latest', an id as 'list' shows it, or the path of any .sql or .sql.gz."
+    ),
+]
+Tables = Annotated[
+    list[str] | None,
+    typer.Option("--table", metavar="NAME", help="Only this table; may be given often.", show_default=False),
+]
 Before = Annotated[
     str | None,
     typer.Option("--before", metavar="TIME", help="The newest one begun before this time.", show_default=False),
@@ -50,6 +66,9 @@ Confirm = Annotated[
         "--confirm-database", metavar="NAME", help="The target's name again, to replace it.", show_default=False
     ),
 ]
+CleanUp = Annotated[
+    bool, typer.Option("--clean-up", help="Restore nothing: take away what restores that died left on the server.")
+]
 OnlyPlan = Annotated[bool, typer.Option("--dry-run", help="Check it all, say what would be done.")]
 ClaimName = Annotated[str | None, typer.Option("--claim", hidden=True)]
 ClaimUid = Annotated[str | None, typer.Option("--claim-uid", hidden=True)]
@@ -62,16 +81,18 @@ def register(app: typer.Typer) -> None:
 
 def restore(
     context: typer.Context,
-    database: Source,
+    database: Source = None,
     config: options.Config = settings.DEFAULT_PATH,
     instance: options.Instance = None,
     backup: Backup = LATEST,
     before: Before = None,
     to_instance: ToInstance = None,
     to_database: Target = None,
+    table: Tables = None,
     on_existing: Existing = OnExisting.FAIL,
     confirm_database: Confirm = None,
     only_plan: OnlyPlan = False,
+    clean: CleanUp = False,
     wanted: options.FormatOption = None,
     verbose: options.Verbose = False,
     run_id: options.RunId = None,
@@ -88,11 +109,17 @@ def restore(
     run = invocation.begin("restore", run_id=run_id, termination_log=termination_log)
     app = invocation.configure(config, verbose=verbose)
     source = the_one(app, instance)
+    if clean:
+        return _clean_up(invocation, app, source, wanted)
+    path = _path(backup)
+    name = _database(database, to_database, path)
     request = Request(
         run=run,
-        database=database,
-        target=to_database or database,
-        backup=backup,
+        database=name,
+        target=to_database or name,
+        backup=LATEST if path else backup,
+        path=path,
+        tables=tuple(table or ()),
         before=_before(before, backup),
         claim=_claim(claim, claim_uid),
         on_existing=on_existing,
@@ -125,6 +152,16 @@ def _work(
     return ExitCode.OK
 
 
+def _clean_up(invocation: Invocation, app: AppConfig, database: DatabaseConfig, wanted: Format | None) -> int:
+    with working(invocation, app, Format.JSON) as tools:
+        said = clean_up(open_session(app, database, tools))
+    if output.chosen_format(wanted) is Format.JSON:
+        output.print_json(said)
+    else:
+        output.console().print("\n".join(map(output.plain, said or ["nothing is left of any restore"])))
+    return ExitCode.OK
+
+
 def _run(
     invocation: Invocation,
     app: AppConfig,
@@ -145,6 +182,33 @@ def _target(app: AppConfig, source: DatabaseConfig, to_instance: str | None) -> 
             hint="Restore to a server of the same product.",
         )
     return target
+
+
+def _path(backup: str) -> Path | None:
+    """Return the path that `--backup` is: ids hold no slash, and no file's ending but that of a data file."""
+    is_path = "/" in backup or (backup.endswith((".sql", ".sql.gz")) and Path(backup).exists())
+    return Path(backup).absolute() if is_path else None
+
+
+def _database(database: str | None, to_database: str | None, path: Path | None) -> str:
+    """Return the name of the database in the backup, or the name that a file gets."""
+    if path is None:
+        if database is None:
+            raise ConfigurationError("--database is missing", hint="Say which database; 'list' shows them.")
+        return database
+    source = of_path(path).metadata
+    inside = source.backup_info.database_name if source else None
+    if database is not None and inside is not None and database != inside:
+        raise ConfigurationError(
+            f"{path} is a backup of {inside!r}, not of {database!r}", hint="Leave --database out with a path."
+        )
+    name = inside or database or to_database
+    if name is None:
+        raise ConfigurationError(
+            f"{path} is no backup of ours, so the name of its database is not known",
+            hint="Give the name that it is to get with --to-database.",
+        )
+    return name
 
 
 def _before(before: str | None, backup: str) -> datetime | None:

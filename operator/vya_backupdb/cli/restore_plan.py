@@ -32,23 +32,29 @@ def show_plan(plan: Plan, wanted: Format | None) -> None:
 def plan_lines(plan: Plan) -> list[str]:
     """Return the steps of the plan as sentences."""
     info, size = plan.server.info, output.size(plan.source.raw_bytes)
-    tables = len(plan.metadata.tables or ())
-    known = [table.rows for table in plan.metadata.tables or () if table.rows is not None]
-    rows = counted(sum(known), "row") if len(known) == tables else "their rows"
-    taken = output.moment(plan.metadata.backup_info.timestamp)
+    taken = f", of {output.moment(plan.metadata.backup_info.timestamp)}," if plan.metadata else ""
     stands = "stands" if plan.look.exists else "does not exist"
     where = "into a scratch database beside it" if plan.beside else f"into {plan.target}"
     return [
         *(f"settle what the restore {one.run} left, which died" for one in plan.leftovers),
-        f"take {plan.source.path}, of {taken}, which was read and found whole",
+        f"take {plan.source.path}{taken} which was read {'and found whole' if plan.metadata else 'to its end'}",
         *([f"save the present {plan.target} as a backup of its own"] if plan.saves else []),
         f"create a database on {info.product} {info.version}, where {plan.target} {stands}",
         f"load {size or 'it'} {where}",
         *(f"{one.sentence} ({counted(one.count, 'time')})" for one in plan.inspection.transforms),
         "apply what stands in no dump: owner, privileges, settings, comment",
-        f"count {counted(tables, 'table')} and {rows}, and compare them with the backup",
+        _counting(plan),
         *_placing(plan),
     ]
+
+
+def _counting(plan: Plan) -> str:
+    expected = plan.expected
+    if not expected and plan.metadata is None:
+        return "count its tables and rows"
+    known = [table.rows for table in expected if table.rows is not None]
+    rows = counted(sum(known), "row") if len(known) == len(expected) else "their rows"
+    return f"count {counted(len(expected), 'table')} and {rows}, and compare them with the backup"
 
 
 def _placing(plan: Plan) -> list[str]:
@@ -73,7 +79,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         facts.append(("sessions in it", "; ".join(look.sessions) or "none"))
     if room is not None:
         facts.append(("room for the safety dump", f"{output.size(room.free_bytes)} free on the volume"))
-    return [*facts, *(("note", note) for note in look.notes)]
+    return [*facts, *(("note", note) for note in (*look.notes, *plan.warnings))]
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -83,11 +89,12 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "backup": {
             "id": plan.source.id,
             "path": plan.source.path,
-            "timestamp": plan.metadata.backup_info.timestamp.isoformat(),
+            "timestamp": plan.metadata.backup_info.timestamp.isoformat() if plan.metadata else None,
             "why": plan.source.why,
             "checks": list(plan.checks),
             "uncompressed_bytes": plan.source.raw_bytes,
-            "tables": len(plan.metadata.tables or ()),
+            "tables": list(plan.inspection.tables),
+            "warnings": list(plan.warnings),
         },
         "target": {
             "database": plan.target,

@@ -5,17 +5,18 @@ of the first finding that blocks.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
 from vya_backupdb.domain.config import AppConfig, DatabaseConfig
-from vya_backupdb.domain.errors import BackupDBError
+from vya_backupdb.domain.errors import BackupDBError, Busy
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import size_human
 from vya_backupdb.domain.report import DatabaseRow, Finding, RunReport, ServerReport, StorageReport, Totals
 from vya_backupdb.domain.series import CLOCK_TOLERANCE
+from vya_backupdb.domain.undertaking import Phase
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.run import missing, uncovered
@@ -51,6 +52,8 @@ class _Check:
         tree = open_tree(self._app, self._database)
         with self._trying():
             self._look_at_storage(tree)
+        with self._trying():
+            self._look_at_restores(tree)
         with self._trying():
             self._look_at_newest(tree)
         self._tools.stop.check()
@@ -138,6 +141,21 @@ class _Check:
             pending.finish()
             for _piece in pending.reread():
                 pass
+
+    def _look_at_restores(self, tree: InstanceTree) -> None:
+        """Name what restores left on the server: those that died, and former databases that were kept."""
+        for one in tree.undertakings().all():
+            kept = one.swap.kept if one.swap and one.phase is Phase.KEPT else None
+            if kept is not None:
+                text = f"{kept!r} is what {one.target!r} was before the restore {one.run}: drop it when it is of no use"
+                self._note(ExitCode.OK, text, reason="FormerDatabaseKept", blocking=False)
+                continue
+            with suppress(Busy), tree.lock_run(RunId(one.run)):  # one that lives is no leftover
+                text = (
+                    f"the restore {one.run} to {one.target!r} died and left {one.made!r}:"
+                    " 'vya-backupdb restore --clean-up' settles it, or the next restore to that database"
+                )
+                self._note(ExitCode.OK, text, reason="RestoreLeftover", blocking=False)
 
     def _look_at_newest(self, tree: InstanceTree) -> None:
         """Read the newest good backup of each database: what cannot be read is no backup."""

@@ -24,7 +24,7 @@ from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted, RunEnded, RunStarted, Step, StepStarted
 from vya_backupdb.dumper.journal import Journal, Settled, close, left_behind, settle_dead
 from vya_backupdb.dumper.pipeline import Meter
-from vya_backupdb.dumper.restore_plan import Plan, Request, compare, plan_restore, unfinished
+from vya_backupdb.dumper.restore_plan import Plan, Request, compare, find_source, plan_restore, unfinished
 from vya_backupdb.dumper.restore_report import Clock, Outcome
 from vya_backupdb.dumper.same_schema import require_same_schema
 from vya_backupdb.dumper.session import Session
@@ -129,7 +129,7 @@ class _Earlier:
         if one.asked != request.asked or result.restored is None:
             return False
         try:
-            chosen = self._source.find(request.database, request.backup, before=request.before, now=self._now)
+            chosen = find_source(request, self._source, self._now)
         except (NotFound, BackupCorrupt):
             return False
         return chosen.id == result.restored.backup_id
@@ -148,6 +148,22 @@ def settle_target(session: Session, target: str, settled: Callable[[Settled], No
             session.say(Noted(found.sentence, target))
             settled(found)
             close(journals, found.one, done=found.done)
+
+
+def clean_up(session: Session) -> list[str]:
+    """Settle every restore to this server that died, forget former databases that are gone; say what was done.
+
+    Raise Busy if one of them lives.
+    """
+    journals, said = session.tree.undertakings(), list[str]()
+    for target in dict.fromkeys(one.target for one in journals.all()):
+        settle_target(session, target, lambda found: said.append(found.sentence))
+    for one in journals.all():
+        kept = one.swap.kept if one.swap and one.phase is Stage.KEPT else None
+        if kept is not None and not session.engine.exists(kept):
+            journals.remove(one.run)
+            said.append(f"{kept!r}, which {one.target!r} was before the restore {one.run}, is gone: its note, too")
+    return said
 
 
 class _Restore:
@@ -169,6 +185,7 @@ class _Restore:
             if unfinished(self._session, self._target):
                 raise Busy(f"another restore to {self._target!r} died meanwhile", hint="Run it again: that settles it.")
             self._take_claim()
+            self._warn(self._plan.warnings)
             saved = self._save_former(lock)
             journal = self._begin()
             try:
@@ -239,10 +256,21 @@ class _Restore:
         self._warn(notes)
         self._step(Step.COMPARING)
         count = self._engine.count(made, without=marker)
-        compare(self._plan.metadata, count, self._target)
-        found = schema.without_table(self._engine.schema(made), marker)
-        self._warn(require_same_schema(self._plan.metadata, found, self._target))
+        compare(self._plan, count)
+        self._compare_schema(made, marker)
         return count
+
+    def _compare_schema(self, made: str, marker: str) -> None:
+        """Raise RestoreFailed, naming the objects, if the schema lost something that the backup has; warn of the rest.
+
+        Of a foreign file nothing is known, and of single tables the rest is not asked for.
+        """
+        metadata = self._plan.metadata
+        if metadata is None or self._request.tables:
+            return
+        found = schema.without_table(self._engine.schema(made), marker)
+        as_told = any(one.name == "collation" for one in self._loaded.transforms)
+        self._warn(require_same_schema(metadata, found, self._target, strict=not as_told))
 
     def _place(self, journal: Journal, count: Count, saved: str | None) -> None:
         """Put what was made under the target's name: a point of no return only for the ledger, not for the journal."""

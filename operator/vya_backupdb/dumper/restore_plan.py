@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from vya_backupdb import __version__
 from vya_backupdb.domain.errors import (
@@ -20,9 +21,10 @@ from vya_backupdb.domain.errors import (
     WrongServer,
 )
 from vya_backupdb.domain.ids import RunId
-from vya_backupdb.domain.metadata import BackupMetadata, DatabaseSettings
+from vya_backupdb.domain.metadata import BackupMetadata, DatabaseSettings, TableInfo
 from vya_backupdb.domain.undertaking import OnExisting, Phase, Undertaking
 from vya_backupdb.dumper import restore_source, safety
+from vya_backupdb.dumper.pipeline import Passed
 from vya_backupdb.dumper.restore_source import Source
 from vya_backupdb.dumper.session import Server, Session
 from vya_backupdb.engines.base import Count
@@ -46,7 +48,8 @@ class Claim:
 class Request:
     """What was asked for. `backup` is ``latest`` or an id; `target` is the name that the database gets.
 
-    `source` is the instance whose backup it is, where that is not the one that is restored to.
+    `source` is the instance whose backup it is, where that is not the one that is restored to. `path` is that of a
+    file, instead of a backup of the tree. `tables` are the only ones to be restored; all, where it is empty.
     """
 
     run: RunId
@@ -57,12 +60,17 @@ class Request:
     claim: Claim | None = None
     on_existing: OnExisting = OnExisting.FAIL
     source: str | None = None
+    path: Path | None = None
+    tables: tuple[str, ...] = ()
 
     @property
     def asked(self) -> str:
         """What the same command, given again, would ask for."""
         before = self.before.isoformat() if self.before else None
-        return json.dumps([self.source, self.database, self.target, self.backup, before, self.on_existing])
+        path = str(self.path) if self.path else None
+        return json.dumps(
+            [self.source, self.database, self.target, self.backup, before, self.on_existing, path, self.tables]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +88,27 @@ class Plan:
     room: safety.Room | None
     refusals: tuple[BackupDBError, ...]
     leftovers: tuple[Undertaking, ...] = ()
+    warnings: tuple[str, ...] = ()
     tool: str = f"vya-backupdb {__version__}"
 
     @property
-    def metadata(self) -> BackupMetadata:
-        """The backup's metadata."""
+    def metadata(self) -> BackupMetadata | None:
+        """The backup's metadata; None for a foreign file."""
         return self.source.metadata
 
     @property
     def settings(self) -> DatabaseSettings:
         """What belongs to the database beside its dump."""
-        return self.metadata.database or DatabaseSettings()
+        return (self.metadata.database if self.metadata else None) or DatabaseSettings()
+
+    @property
+    def expected(self) -> tuple[TableInfo, ...]:
+        """The tables that must be there afterwards, with their rows; empty for a foreign file."""
+        tables = (self.metadata.tables if self.metadata else None) or ()
+        wanted = self.inspection.options.resolved
+        if not self.inspection.options.tables or wanted is None:
+            return tables
+        return tuple(one for one in tables if (one.schema_name, one.name) in wanted)
 
     @property
     def replaces(self) -> bool:
@@ -120,12 +138,11 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
     Raise what is wrong with the backup, or prevents looking; what forbids the restore is in the plan. The backup is not
     deleted before `held` is closed.
     """
-    now = session.tools.clock()
-    source = restore_source.of_tree(tree, request.database, request.backup, before=request.before, now=now)
+    source = find_source(request, tree, session.tools.clock())
     held.enter_context(source.hold())
     server, tools = session.ask_server(), session.tools
-    inspector = session.engine.inspector(request.target, LoadOptions(source=request.database))
-    restore_source.read_whole(
+    inspector = session.engine.inspector(request.target, _options(request, source))
+    passed = restore_source.read_whole(
         source, session.engine.scanner(), inspector, name=request.target, say=tools.say, stop=tools.stop
     )
     inspection = inspector.result()
@@ -135,6 +152,8 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
     replaces = look.exists and not partly and request.on_existing is not OnExisting.FAIL
     refusals = _Refusals()
     refusals.trying(lambda: require_fit(source.metadata, server))
+    if request.tables and request.on_existing is not OnExisting.FAIL:
+        refusals.add(_only_tables(request))
     for found in inspection.refusals:
         refusals.add(RestoreRefused(f"line {found.line} of the file {found.message}", hint=found.hint))
     if look.exists and not partly and request.on_existing is OnExisting.FAIL:
@@ -148,7 +167,8 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
         refusals.trying(room.require)
     return Plan(
         source=source,
-        checks=restore_source.CHECKS,
+        checks=source.checks,
+        warnings=_warnings(source, passed),
         server=server,
         inspection=inspection,
         target=request.target,
@@ -158,6 +178,32 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
         room=room,
         refusals=refusals.found,
         leftovers=leftovers,
+    )
+
+
+def find_source(request: Request, tree: InstanceTree, now: datetime) -> Source:
+    """Return what `request` means. Raise NotFound, BackupCorrupt."""
+    if request.path is not None:
+        return restore_source.of_path(request.path)
+    return restore_source.of_tree(tree, request.database, request.backup, before=request.before, now=now)
+
+
+def _options(request: Request, source: Source) -> LoadOptions:
+    if source.metadata is None:
+        return LoadOptions(foreign=True, tables=request.tables)
+    return LoadOptions(source=source.metadata.backup_info.database_name, tables=request.tables)
+
+
+def _warnings(source: Source, passed: Passed) -> tuple[str, ...]:
+    if source.metadata is None and not passed.scan.complete:
+        return (f"nobody can tell whether {source.path} is whole: {passed.scan.problem or 'no closing marker'}",)
+    return ()
+
+
+def _only_tables(request: Request) -> RestoreRefused:
+    return RestoreRefused(
+        f"only some tables are asked for, and {request.target!r} as a whole would make room for them",
+        hint="Restore the tables to another name (--to-database), and copy from there what is needed.",
     )
 
 
@@ -204,9 +250,9 @@ def require_confirmed(on_existing: OnExisting, target: str, confirmed: str | Non
         )
 
 
-def require_fit(metadata: BackupMetadata, server: Server) -> None:
+def require_fit(metadata: BackupMetadata | None, server: Server) -> None:
     """Raise WrongServer unless the backup is of the server's product and of no later major version."""
-    tool, info = metadata.tool, server.info
+    tool, info = metadata.tool if metadata else None, server.info
     if tool is None:
         return
     made_by = f"{tool.server_product} {tool.server_version}"
@@ -223,11 +269,14 @@ def require_fit(metadata: BackupMetadata, server: Server) -> None:
         )
 
 
-def compare(metadata: BackupMetadata, count: Count, target: str) -> None:
-    """Raise RestoreFailed unless each table of the backup is there with as many rows as its file holds."""
-    there = restore_source.rows(count.by_table)
+def compare(plan: Plan, count: Count) -> None:
+    """Raise RestoreFailed unless each table of the backup is there with as many rows as its file holds.
+
+    Of a foreign file nothing is known to compare with.
+    """
+    there, target = restore_source.rows(count.by_table), plan.target
     wrong = []
-    for key, expected in restore_source.rows(metadata.tables or ()).items():
+    for key, expected in restore_source.rows(plan.expected).items():
         name = ".".join(filter(None, key))
         if key not in there:
             wrong.append(f"{name} is missing")

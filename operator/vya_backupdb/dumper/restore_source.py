@@ -5,9 +5,10 @@ time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from vya_backupdb.domain.errors import BackupCorrupt
@@ -17,6 +18,7 @@ from vya_backupdb.dumper.pipeline import Meter, Passed
 from vya_backupdb.dumper.stop import Stop
 from vya_backupdb.engines.base import StreamScanner
 from vya_backupdb.engines.loading import Inspector
+from vya_backupdb.storage import outside
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.selection import LATEST
 from vya_backupdb.storage.tree import InstanceTree
@@ -30,19 +32,21 @@ CHECKS: Final = (
     "the closing marker of the dump is its end",
     "tables and rows in the file are those of its metadata",
 )
+FOREIGN_CHECKS: Final = ("the file is read to its end, and if it is a gzip, that is whole",)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """One file to restore from. `why` says why this one; `read` yields its SQL, and raises what is wrong with it.
 
-    `hold` keeps it from being deleted.
+    `metadata` is None for a foreign file, of which nothing is known but what it says. `hold` keeps it from being
+    deleted.
     """
 
     id: str
     path: str
     why: str
-    metadata: BackupMetadata
+    metadata: BackupMetadata | None
     read: Callable[[], Iterator[bytes]]
     check: Callable[[], None]
     hold: Callable[[], AbstractContextManager[None]]
@@ -50,7 +54,12 @@ class Source:
     @property
     def raw_bytes(self) -> int | None:
         """The length of its SQL, where it is known."""
-        return self.metadata.uncompressed_bytes
+        return self.metadata.uncompressed_bytes if self.metadata else None
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """What reading it to its end shows."""
+        return CHECKS if self.metadata else FOREIGN_CHECKS
 
 
 def of_tree(tree: InstanceTree, database: str, backup: str, *, before: datetime | None, now: datetime) -> Source:
@@ -66,6 +75,30 @@ def of_tree(tree: InstanceTree, database: str, backup: str, *, before: datetime 
         read=lambda: tree.read(stored),
         check=lambda: tree.check_companion(stored),
         hold=lambda: tree.reading(stored),
+    )
+
+
+def of_path(path: Path) -> Source:
+    """Return the file at `path`: a backup of ours, or a foreign one. Raise NotFound, BackupCorrupt."""
+    stored = outside.stored_at(path)
+    if stored is None:
+        return Source(
+            id=path.name,
+            path=str(path),
+            why="its path was given; it is no backup of ours",
+            metadata=None,
+            read=lambda: outside.read_foreign(path),
+            check=lambda: None,
+            hold=nullcontext,
+        )
+    return Source(
+        id=stored.id,
+        path=str(path),
+        why="its path was given",
+        metadata=stored.metadata,
+        read=lambda: outside.read_stored(path, stored),
+        check=lambda: outside.check_stored(path, stored),
+        hold=nullcontext,
     )
 
 
@@ -94,7 +127,8 @@ def read_whole(
         inspector.feed(piece)
         meter.passed(len(piece))
     passed = Passed(scanner.result(), meter.raw_bytes)
-    require_agreement(source.path, source.metadata, passed)
+    if source.metadata is not None:
+        require_agreement(source.path, source.metadata, passed)
     return passed
 
 
