@@ -24,6 +24,7 @@ from vya_backupdb.cli import (
     restore,
     retention,
     show,
+    surroundings,
     users,
     verify,
 )
@@ -71,6 +72,7 @@ def _program(
 
 def main() -> None:
     """Run the program with this process's arguments, and end the process with its exit code."""
+    surroundings.prepare()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -1,9 +1,11 @@
 """Redaction by value: every text from outside passes through it before it reaches a log, a report or a status.
 
 By value, not by the name of a key: a server quotes what it was sent, and a driver's message holds the connection's
-arguments. Each secret is also searched in the forms in which programs repeat it: JSON, SQL, shell, URL, Python.
+arguments. Each secret is also searched in the forms in which programs repeat it: JSON, SQL, shell, URL, Python, base64,
+and those of the files that clients read.
 """
 
+import base64
 import json
 import re
 from collections.abc import Iterable
@@ -11,6 +13,7 @@ from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
 _USERINFO = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*(?=@)")
+_OPTION_FILE = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b"})
 
 
 def _forms(secret: str) -> set[str]:
@@ -28,8 +31,15 @@ def _forms(secret: str) -> set[str]:
         repr(secret)[1:-1],
         ascii(secret)[1:-1],
         secret.replace("'", "'\\''"),
+        secret.replace("'", "'\"'\"'"),
         quote(secret, safe=""),
+        quote(secret),
         quote_plus(secret),
+        # as libpq's passfile and MySQL's option files hold it: a client that quotes its own input
+        escaped.replace(":", "\\:"),
+        secret.translate(_OPTION_FILE),
+        base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode(),
+        base64.urlsafe_b64encode(secret.encode("utf-8", "surrogatepass")).decode(),
     }
     # a multi-line secret in a log is seen line by line; parts too short to be told from plain words are left alone
     forms.update(line for line in secret.splitlines() if len(line) >= 6)

@@ -1,0 +1,44 @@
+"""What the host gives to this process and must not decide anything: variables of drivers, closed streams, encodings.
+
+libpq and the MySQL drivers read variables of the environment inside our own process: a PGHOSTADDR or PGSERVICE that a
+profile sets would lead every connection elsewhere, whatever the configuration says. (The clients' environment is built
+by `dumper.process` anyway.) A stream that the starter closed would give its number to the next file that is opened, and
+output meant for a terminal would go into it.
+"""
+
+import io
+import os
+import sys
+from collections.abc import MutableMapping
+from typing import Final
+
+#: Of libpq, of MySQL's and MariaDB's libraries; and where Python's ssl would write session keys to.
+_FOREIGN: Final = ("PG", "MYSQL", "MARIADB", "LIBMYSQL", "SSLKEYLOGFILE")
+
+
+def prepare() -> None:
+    """Make this process independent of its surroundings; to be called once, before anything is opened."""
+    open_closed_streams()
+    forget(os.environ)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # JSON is UTF-8, whatever the locale; and no character of a name may end a run
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def forget(environ: MutableMapping[str, str]) -> None:
+    """Remove the variables that drivers would read."""
+    for name in [name for name in environ if name.startswith(_FOREIGN)]:
+        del environ[name]
+
+
+def open_closed_streams() -> None:
+    """Put /dev/null where stdin, stdout or stderr is closed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    sys.stdin = sys.stdin or os.fdopen(0, "r", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
