@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.clients import clients_of
 from tests.fixtures import samples
+from tests.fixtures.betrayal import visible_in_proc
 from tests.fixtures.workspace import PROGRAM, Workspace, finish
 from tests.servers import Server
 
@@ -70,20 +71,6 @@ def betrayals(text: str, password: str) -> list[str]:
     return [form for form in forms(password) if form in text]
 
 
-def visible_to_others() -> str:
-    """Return argv and environment of every process of this machine but ours, as ``ps`` would show them."""
-    seen = []
-    for path in Path("/proc").glob("[0-9]*"):
-        if path.name == str(os.getpid()):
-            continue
-        for name in ("cmdline", "environ"):
-            try:
-                seen.append((path / name).read_bytes().decode(errors="replace"))
-            except OSError:
-                continue
-    return "\n".join(seen)
-
-
 def pausing(home: Workspace, server: Server) -> tuple[Path, Path]:
     """Use clients that pause before they become the real ones: that they were reached; that they may go on."""
     reached, go_on = home.root / "reached", home.root / "go-on"
@@ -111,7 +98,7 @@ def test_a_horrible_password_works_and_is_never_seen(server: Server, home: Works
     said = []
     process = home.start("backup", "--verbose", "--termination-log", str(log))
     reached.read_bytes()
-    seen = visible_to_others()
+    seen = visible_in_proc(without=[os.getpid()])
     go_on.write_bytes(b"")
     done = finish(process)
     assert done.code == 0, done.err

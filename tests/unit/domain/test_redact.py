@@ -1,5 +1,6 @@
 """Redaction by value: a secret is found in every form in which programs repeat it."""
 
+import base64
 import json
 from urllib.parse import quote
 
@@ -22,6 +23,9 @@ NASTY = "p'a\"s\\s%w#o:r`d\nline$two"
         NASTY.replace("'", "''"),
         NASTY.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"'),
         NASTY.replace("'", "'\\''"),
+        "*:*:*:*:" + NASTY.replace("\\", "\\\\").replace(":", "\\:"),
+        base64.b64encode(NASTY.encode()).decode(),
+        base64.urlsafe_b64encode(NASTY.encode()).decode(),
     ],
 )
 def test_each_spelling_is_masked(spelled: str) -> None:
