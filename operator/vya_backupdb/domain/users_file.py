@@ -112,11 +112,11 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement, without its semicolon. `undo` takes back what it gave; it stands in no file."""
+    """One statement, without its semicolon; it may hold a hash. `undo` takes back what it gave; it stands in no file."""
 
     header: Header
-    sql: str
-    undo: tuple[str, ...] = field(default=(), compare=False)
+    sql: str = field(repr=False)
+    undo: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,10 @@ def test_a_damaged_file_is_refused(damage: object, words: str) -> None:
         parse(damage(text_of(file)), source="users.sql")
 
 
+def test_a_statement_has_no_text() -> None:
+    assert HASH not in repr(Statement(Header(AccountKey("a")), f"ALTER ROLE a PASSWORD '{HASH}'"))
+
+
 def test_headers_are_short_and_accounts_have_names() -> None:
     assert json.loads(Header(AccountKey("a")).to_json()) == {
         "name": "a", "kind": "user", "part": "account", "phase": "accounts",
