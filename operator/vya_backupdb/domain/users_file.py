@@ -112,7 +112,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement, without its semicolon; it may hold a hash. `undo` takes back what it gave; it stands in no file."""
+    """One statement, without its semicolon; it may hold a hash. `undo` takes back what it gave; no file has it."""
 
     header: Header
     sql: str = field(repr=False)
