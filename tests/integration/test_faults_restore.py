@@ -134,7 +134,7 @@ def test_a_dry_run_says_the_plan_and_touches_nothing(workspace: Workspace, backe
     assert (names(connect), workspace.files()) == (before, files)
 
 
-def test_a_load_that_fails_leaves_nothing_and_may_be_tried_again(
+def test_what_the_plan_refuses_leaves_nothing_and_may_be_tried_again(
     workspace: Workspace, database: str, connect: Connect
 ) -> None:
     with connect("shop") as connection:
@@ -146,7 +146,7 @@ def test_a_load_that_fails_leaves_nothing_and_may_be_tried_again(
         connection.execute("DROP ROLE owner_of_items")
     before = names(connect)
     done = workspace.run("restore", "--database", "shop")
-    assert done.code == ExitCode.RESTORE_FAILED
+    assert done.code == ExitCode.RESTORE_REFUSED
     assert 'the role "owner_of_items", which does not exist' in done.err
     assert names(connect) == before
     with connect("postgres") as connection:

@@ -11,7 +11,7 @@ from tests.servers import Server
 
 from vya_backupdb.domain.errors import RestoreFailed, RestoreRefused, TargetExists
 from vya_backupdb.domain.undertaking import OWN_NAME
-from vya_backupdb.dumper.restore import settle_target
+from vya_backupdb.dumper.settling import settle_target
 
 DEEDS = ("CREATE", "ALTER", "DROP", "RENAME")
 LONGEST = "x" * 64
@@ -47,7 +47,8 @@ def alive(server: Server, one: Restoring) -> str:
         "CREATE VIEW b_rich AS SELECT * FROM rich", "CREATE VIEW a_rich AS SELECT * FROM b_rich",
         "CREATE TRIGGER second BEFORE UPDATE ON customer FOR EACH ROW SET NEW.name = concat(NEW.name, '€')",
         "CREATE TRIGGER first BEFORE UPDATE ON customer FOR EACH ROW SET NEW.name = 'f'",
-        "CREATE PROCEDURE living() SELECT 'lebt: ü😀'",
+        "ALTER DATABASE shop COLLATE utf8mb4_general_ci", "CREATE PROCEDURE living() SELECT 'lebt: ü😀'",
+        "ALTER DATABASE shop COLLATE utf8mb4_bin",
         "CREATE EVENT hourly ON SCHEDULE EVERY 1 HOUR STARTS '2036-01-01 03:00:00' DO SELECT 1",
     ):  # fmt: skip
         server.sql(statement, database="shop")
@@ -65,6 +66,10 @@ def own(server: Server) -> set[str]:
 def whole(server: Server, name: str) -> dict[str, object]:
     """The state of a database, with the texts of what is no table."""
     state = samples.state(server, name)
+    state["collations"] = server.sql(
+        "SELECT routine_name, database_collation FROM information_schema.routines WHERE routine_schema = %s ORDER BY 1",
+        [name],
+    )
     for kind, view in (("TRIGGER", "TRIGGERS"), ("EVENT", "EVENTS")):
         names = server.sql(
             f"SELECT {kind}_NAME FROM information_schema.{view} WHERE {kind}_SCHEMA = %s ORDER BY 1", [name]

@@ -12,8 +12,8 @@ from tests.fixtures.workspace import Connect
 from vya_backupdb.domain.errors import (
     AlreadyExecuted,
     BackupCorrupt,
-    BackupDBError,
     ConfigurationError,
+    RestoreFailed,
     RestoreRefused,
     TargetExists,
 )
@@ -21,8 +21,8 @@ from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.series import PRE_RESTORE
 from vya_backupdb.domain.undertaking import OWN_NAME, OnExisting, Phase
 from vya_backupdb.dumper.events import Event, Noted
-from vya_backupdb.dumper.restore import clean_up
 from vya_backupdb.dumper.restore_plan import Claim, require_confirmed
+from vya_backupdb.dumper.settling import clean_up
 
 LONGEST = "é" * 30 + "abc"  # 63 bytes: a name derived from it would be cut, and be the name itself
 #: What changes something on the server; a crash after a question changes nothing.
@@ -174,17 +174,19 @@ def test_everything_that_forbids_a_replacement_is_in_the_plan(one: Restoring, al
 def test_a_failed_load_leaves_the_living_database_and_its_sessions(
     one: Restoring, alive: str, connect: Connect
 ) -> None:
-    with connect("postgres") as connection:
-        connection.execute("CREATE ROLE lost")
     with connect("shop") as connection:
-        connection.execute("ALTER TABLE item OWNER TO lost")
+        connection.execute("CREATE ROLE lost")
+        connection.execute(
+            "CREATE FUNCTION found() RETURNS int LANGUAGE plpgsql AS $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles"
+            " WHERE rolname = 'lost') THEN RAISE 'nobody is called lost'; END IF; RETURN 1; END $$"
+        )
+        connection.execute("CREATE MATERIALIZED VIEW seen AS SELECT found()")
     one.back_up("shop")
     with connect("shop") as connection:
-        connection.execute("ALTER TABLE item OWNER TO postgres")
         connection.execute("DROP ROLE lost")
     before = others(connect)
     with connect("shop") as session:
-        with pytest.raises(BackupDBError, match="lost"):
+        with pytest.raises(RestoreFailed, match="nobody is called lost"):
             one.restore("shop", "rename")
         assert session.execute("SELECT count(*) FROM item").fetchone() == (5,)
     assert (others(connect), one.session().tree.undertakings().all()) == (before, [])

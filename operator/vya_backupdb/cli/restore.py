@@ -18,10 +18,11 @@ from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import RunReport, to_dict
 from vya_backupdb.domain.undertaking import OnExisting
-from vya_backupdb.dumper.restore import clean_up, run_restore
+from vya_backupdb.dumper.restore import run_restore
 from vya_backupdb.dumper.restore_plan import Claim, Request, plan_restore, require_confirmed
 from vya_backupdb.dumper.restore_source import of_path
 from vya_backupdb.dumper.session import Tools, open_session, open_tree
+from vya_backupdb.dumper.settling import clean_up
 from vya_backupdb.storage.selection import LATEST
 from vya_backupdb.storage.tree import InstanceTree
 

@@ -64,7 +64,7 @@ class ExitCode(int, Enum):
     CHECK_FAILED = 48, "CheckFailed", True, "the check found something that prevents complete backups"
     USERS_PARTIAL = 49, "UsersPartlyRestored", True, "some accounts or grants were restored, the server refused others"
     # the forties are full
-    RESTORE_REFUSED = 50, "RestoreRefused", False, "the plan of the restore holds refusals; nothing was touched"
+    RESTORE_REFUSED = 50, "RestoreRefused", True, "the plan of the restore holds refusals; nothing was touched"
 
 
 def of(code: int) -> ExitCode | None:

@@ -57,6 +57,7 @@ class Definition(Model):
     time_zone: str | None = None
     charset: str | None = None
     collation: str | None = None
+    database_collation: str | None = None
 
 
 class Attributes(Model):

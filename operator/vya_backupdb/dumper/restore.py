@@ -9,12 +9,12 @@ so that a request made again from Git does not run again.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 
 from vya_backupdb.domain import schema
-from vya_backupdb.domain.errors import BackupCorrupt, BackupDBError, Busy, NotFound, RestoreFailed, StorageError
+from vya_backupdb.domain.errors import BackupDBError, Busy, RestoreFailed, StorageError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import RunReport
 from vya_backupdb.domain.undertaking import OnExisting, Undertaking
@@ -22,12 +22,13 @@ from vya_backupdb.domain.undertaking import Phase as Stage
 from vya_backupdb.dumper import restore_report, safety
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted, RunEnded, RunStarted, Step, StepStarted
-from vya_backupdb.dumper.journal import Journal, Settled, close, left_behind, settle_dead
+from vya_backupdb.dumper.journal import Journal, left_behind
 from vya_backupdb.dumper.pipeline import Meter
-from vya_backupdb.dumper.restore_plan import Plan, Request, compare, find_source, plan_restore, unfinished
+from vya_backupdb.dumper.restore_plan import Plan, Request, compare, plan_restore, unfinished
 from vya_backupdb.dumper.restore_report import Clock, Outcome
 from vya_backupdb.dumper.same_schema import require_same_schema
 from vya_backupdb.dumper.session import Session
+from vya_backupdb.dumper.settling import Earlier, settle_target
 from vya_backupdb.engines.base import Count, HeldLock
 from vya_backupdb.engines.loading import LoadResult
 from vya_backupdb.storage.ledger import ClaimState, Phase
@@ -79,7 +80,7 @@ def _done_before(session: Session, source: InstanceTree, request: Request) -> Ru
 def _restore(session: Session, source: InstanceTree, request: Request) -> RunReport:
     """Settle what died, then plan and do it. The report is saved on the volume, that of a failure, too."""
     started_at = session.tools.clock()
-    earlier = _Earlier(source, request, started_at)
+    earlier = Earlier(source, request, started_at)
     try:
         settle_target(session, request.target, earlier.settled)
         report = earlier.result
@@ -100,70 +101,6 @@ def _save(session: Session, report: RunReport) -> None:
         session.tree.save_run(report)
     except StorageError as error:
         _log.warning("the report of run %s could not be saved: %s", report.run, error.message)
-
-
-class _Earlier:
-    """What becomes of earlier attempts at `request`; `result` is that of one that only lacked its end."""
-
-    def __init__(self, source: InstanceTree, request: Request, now: datetime) -> None:
-        self._source, self._request, self._now = source, request, now
-        self.result: RunReport | None = None
-
-    def settled(self, found: Settled) -> None:
-        """Take note of it, durably where a claim is concerned: its journal is about to go."""
-        request, claim = self._request, self._request.claim
-        if found.done and found.one.result and self._is_the_same(found.one, found.one.result):
-            self.result = restore_report.finished_later(request, found.one.result)
-        state = self._source.ledger().resume(claim.name, claim.uid, request.run) if claim else None
-        if state is not None and found.one.run == request.run:
-            if self.result is None:
-                state.revert()
-            else:
-                state.finish(self.result)
-
-    def _is_the_same(self, one: Undertaking, result: RunReport) -> bool:
-        """Whether `one` did what is asked for now: the same run, or the same command, which means the same backup."""
-        request = self._request
-        if one.run == request.run:
-            return True
-        if one.asked != request.asked or result.restored is None:
-            return False
-        try:
-            chosen = find_source(request, self._source, self._now)
-        except (NotFound, BackupCorrupt):
-            return False
-        return chosen.id == result.restored.backup_id
-
-
-def settle_target(session: Session, target: str, settled: Callable[[Settled], None]) -> None:
-    """Settle every restore to `target` that died, under the lock on it; tell `settled` before its journal goes."""
-    if not unfinished(session, target):
-        return
-    identity, journals = session.ask_server().info.identity, session.tree.undertakings()
-    wait, check = session.database.lock_wait_seconds, session.tools.stop.check
-    with session.engine.lock(target, wait_seconds=wait, checkpoint=check):
-        # asked again: whoever held the lock meanwhile may have settled them
-        for one in unfinished(session, target):
-            found = settle_dead(session.engine, journals, one, identity)
-            session.say(Noted(found.sentence, target))
-            settled(found)
-            close(journals, found.one, done=found.done)
-
-
-def clean_up(session: Session) -> list[str]:
-    """Settle every restore to this server that died, forget former databases that are gone; say what was done.
-
-    Raise Busy if one of them lives.
-    """
-    journals, said = session.tree.undertakings(), list[str]()
-    for target in dict.fromkeys(one.target for one in journals.all()):
-        settle_target(session, target, lambda found: said.append(found.sentence))
-    for one in journals.all():
-        kept = one.swap.kept if one.swap and one.phase is Stage.KEPT else None
-        if kept is not None and not session.engine.exists(kept):
-            journals.remove(one.run)
-            said.append(f"{kept!r}, which {one.target!r} was before the restore {one.run}, is gone: its note, too")
-    return said
 
 
 class _Restore:

@@ -8,6 +8,7 @@ an unusual way) is told beforehand, because afterwards it would be lost.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -75,6 +76,7 @@ def _definition(session: Session, schema: str, kind: str, name: str) -> Definiti
             "time_zone": row.get("time_zone"),
             "charset": row.get("character_set_client"),
             "collation": row.get("collation_connection"),
+            "database_collation": row.get("Database Collation"),
         }
     )
 
@@ -138,7 +140,8 @@ def _make_all(session: Session, schema: str, wanted: Sequence[Definition]) -> No
         failed: list[tuple[Definition, SQLAlchemyError]] = []
         for one in waiting:
             try:
-                _make(session, one)
+                with _under(session, schema, one.database_collation):
+                    _make(session, one)
             except SQLAlchemyError as error:
                 failed.append((one, error))
         if len(failed) == len(waiting):
@@ -147,6 +150,27 @@ def _make_all(session: Session, schema: str, wanted: Sequence[Definition]) -> No
             cause = my_errors.of_statement(first, doing, session.redact)
             raise RestoreFailed(cause.message, hint=cause.hint) from first
         waiting = [one for one, _ in failed]
+
+
+@contextmanager
+def _under(session: Session, schema: str, collation: str | None) -> Iterator[None]:
+    """Give the schema another default for the block, as dumps do: an object keeps the one under which it was made.
+
+    A crash within leaves the other default; `my_swap` sets the schema's own again when it goes on.
+    """
+    sql = (
+        "SELECT SCHEMA_NAME AS s, DEFAULT_COLLATION_NAME AS c FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = :db"
+    )
+    found = session.rows(sql, f"reading the collation of {schema!r}", db=schema)
+    present = next((str(row["c"]) for row in found if row["s"] == schema), None)
+    if collation is None or present is None or collation == present or not _WORD.fullmatch(collation):
+        yield
+        return
+    session.execute(f"ALTER DATABASE {quote(schema)} COLLATE {collation}", f"altering {schema!r} for the moment")
+    try:
+        yield
+    finally:
+        session.execute(f"ALTER DATABASE {quote(schema)} COLLATE {present}", f"altering {schema!r} back")
 
 
 def _make(session: Session, one: Definition) -> None:

@@ -186,6 +186,7 @@ def _complete(session: Session, wanted: Swap) -> None:
     """Make what could not move: the new objects under the target's name, the old ones under the kept name."""
     _set_attributes(session, wanted.target, wanted.new_attributes)
     my_objects.make(session, wanted.target, wanted.new)
+    _set_attributes(session, wanted.target, wanted.new_attributes)
     if wanted.stays and wanted.kept is not None:
         my_objects.make(session, wanted.kept, [my_objects.asleep(one) for one in wanted.old])
     _drop_emptied(session, wanted.scratch)
