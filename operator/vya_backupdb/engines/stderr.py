@@ -35,7 +35,8 @@ _HINTS: Final = (
     (r"permission denied for|[Aa]ccess denied", "Grant the backup account what the message names."),
     (r"out of shared memory|max_locks_per_transaction", "Raise max_locks_per_transaction on the server."),
     (
-        r"canceling statement due to lock timeout|Lock wait timeout exceeded",
+        # pg_dump waits for its locks under a statement_timeout, the only one that it does not switch off
+        r"canceling statement due to (?:lock|statement) timeout|Lock wait timeout exceeded",
         "A table was locked for longer than timeouts.lock_seconds; run it again later.",
     ),
     (

@@ -194,7 +194,7 @@ def test_server_information_is_a_value() -> None:
     ("said", "remedy"),
     [
         ("pg_dump: error: ... ERROR:  canceling statement due to conflict with recovery", "hot_standby_feedback"),
-        ("pg_dump: error: ... ERROR:  canceling statement due to lock timeout", "timeouts.lock_seconds"),
+        ("pg_dump: error: ... ERROR:  canceling statement due to statement timeout", "timeouts.lock_seconds"),
         ("mysqldump: Couldn't execute ...: Lock wait timeout exceeded; try restarting (1205)", "timeouts.lock_seconds"),
     ],
 )
