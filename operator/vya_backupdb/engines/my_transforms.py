@@ -136,7 +136,8 @@ class MyRules:
         self.notes.transform("sandbox")
 
     def _judged(self, statement: Statement, pieces: Sequence[Token], first: str) -> Verdict:
-        if any(piece.word in {"OUTFILE", "DUMPFILE", "INFILE"} for piece in pieces):
+        # what a routine's body does, it does when it is called
+        if first != "CREATE" and any(piece.word in {"OUTFILE", "DUMPFILE", "INFILE"} for piece in pieces):
             return self._refuse(statement, f"{first} with a file of the server")
         if first in self._kinds:
             return self._kinds[first](statement, pieces)
@@ -194,7 +195,7 @@ class MyRules:
         kind, verb = pieces[at].word, pieces[0].word
         if kind in {"DATABASE", "SCHEMA"}:
             return self._database(statement, pieces[at + 1 :], verb)
-        if kind in _OTHER_KINDS or any(piece.word == "SONAME" for piece in pieces):
+        if kind in _OTHER_KINDS or _is_library(pieces[at:]):
             return self._refuse(statement, f"{verb} {kind}")
         self._definer(pieces[:at])
         ends = _ENDS_OF_NAME[kind] if verb == "CREATE" else set[str]()
@@ -296,6 +297,12 @@ class MyRules:
     def _is_source(self, database: str) -> bool:
         source = self._lines.source
         return source is not None and self._same(database, source) and not self._same(database, self._target)
+
+
+def _is_library(pieces: Sequence[Token]) -> bool:
+    """Whether a function comes out of a library of the server: unlike a stored one it has no parentheses."""
+    arguments = next((at for at, piece in enumerate(pieces) if piece == "("), len(pieces))
+    return any(piece.word == "SONAME" for piece in pieces[:arguments])
 
 
 def _text(piece: Token) -> str:

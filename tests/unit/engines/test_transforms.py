@@ -100,6 +100,7 @@ MY_REFUSED = [
     b"ALTER TABLE a RENAME TO mysql.a", b"ALTER TABLE a EXCHANGE PARTITION p WITH TABLE mysql.b", b"CREATE USER x",
     b"GRANT ALL ON *.* TO x", rb"\! touch x", b"system touch x", b"source x", b"PREPARE s FROM 'x'", b"SHUTDOWN",
     b"EXECUTE IMMEDIATE 'DROP DATABASE x'", b"CREATE FUNCTION f RETURNS int SONAME 'x.so'", b"FLUSH PRIVILEGES",
+    b"CREATE FUNCTION `(` RETURNS int SONAME 'x.so'",
     b"START SLAVE", b"INSTALL PLUGIN x SONAME 'x'", b"BEGIN NOT ATOMIC DROP DATABASE x", b"RESET MASTER",
     b"CREATE TRIGGER mysql.t BEFORE INSERT ON mysql.user FOR EACH ROW SET @a=1", b"LOCK TABLES mysql.user WRITE",
     b"CREATE TRIGGER t BEFORE INSERT ON mysql.user FOR EACH ROW SET @a=1", b"ALTER DATABASE other CHARACTER SET latin1",
@@ -112,7 +113,8 @@ MY_PASSED = [
     b"INSERT INTO `t` (`a`) VALUES (1.5)", b"/*!40000 ALTER TABLE `t` DISABLE KEYS */", b"/*!50700 DROP DATABASE x */",
     b"CREATE TABLE `copy`.`t` (a int)", b"CREATE TABLE t (a int, FOREIGN KEY (a) REFERENCES other.p (a))",
     b"SELECT SETVAL(`s`, 5, 0)", b"DO SETVAL(`s`, 5, 0)", b"CALL p()",
-    b"CREATE DEFINER=`a`@`b` PROCEDURE `p`() SELECT 1",
+    b"CREATE DEFINER=`a`@`b` PROCEDURE `p`() SELECT 1", b"CREATE PROCEDURE p() SELECT 1 INTO OUTFILE 'x'",
+    b"CREATE FUNCTION `f`() RETURNS int RETURN (SELECT soname FROM t)",
     b"ALTER DATABASE copy CHARACTER SET latin1", b"BEGIN", b"START TRANSACTION", b"COMMIT",
 ]  # fmt: skip
 
