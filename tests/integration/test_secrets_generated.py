@@ -101,7 +101,8 @@ if "--version" not in sys.argv:
     if what == "leaking":
         given = [*sys.argv, *os.environ.values()]
         files = [one[one.index("/proc/self/fd/"):] for one in given if "/proc/self/fd/" in one]
-        for one in (*given, *(Path(file).read_text() for file in files)):
+        # an error message quotes the first lines that speak of an error: the secret comes first
+        for one in (*(line for file in files for line in Path(file).read_text().splitlines()), *given):
             sys.stderr.write("error: " + one + "\\n")
         sys.exit(1)
 os.execv({real!r}, [{real!r}, *sys.argv[1:]])

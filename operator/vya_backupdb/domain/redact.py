@@ -41,8 +41,9 @@ def _forms(secret: str) -> set[str]:
         base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode(),
         base64.urlsafe_b64encode(secret.encode("utf-8", "surrogatepass")).decode(),
     }
-    # a multi-line secret in a log is seen line by line; parts too short to be told from plain words are left alone
-    forms.update(line for line in secret.splitlines() if len(line) >= 6)
+    # a multi-line secret in a log is seen line by line, and without the blanks around it; parts too short to be told
+    # from plain words are left alone
+    forms.update(part for line in secret.splitlines() for part in (line, line.strip()) if len(part) >= 6)
     return {form for form in forms if form}
 
 

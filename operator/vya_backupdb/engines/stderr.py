@@ -59,8 +59,12 @@ _HINTS: Final = (
 def unknown_lines(text: str, known: Iterable[str], redact: Callable[[str], str]) -> list[str]:
     """Return the lines of `text`, redacted, that no pattern of `known` matches in full; blank ones are no lines."""
     patterns = [re.compile(pattern) for pattern in known]
-    lines = (line.strip() for line in text.splitlines())
-    return [redact(line) for line in lines if line and not any(pattern.fullmatch(line) for pattern in patterns)]
+
+    def known_line(line: str) -> bool:
+        return not line or any(pattern.fullmatch(line) for pattern in patterns)
+
+    # redacted before it is stripped: a secret may end in blanks
+    return [redact(line).strip() for line in text.splitlines() if not known_line(line.strip())]
 
 
 def dump_failure(client: str, database: str, exit_code: int, text: str, redact: Callable[[str], str]) -> DumpFailed:

@@ -41,6 +41,10 @@ def test_no_secret_survives(secret: str, before: str, after: str) -> None:
     assert secret not in redact(before + secret + after).replace(MASK, "")
 
 
+def test_a_secret_is_masked_without_the_blanks_around_it_too() -> None:
+    assert Redactor([" secret and \t"])("said: secret and") == f"said: {MASK}"
+
+
 def test_the_user_information_of_a_url_is_masked_though_nobody_told() -> None:
     assert Redactor()("postgresql://bob:geheim@db/x") == f"postgresql://{MASK}@db/x"
 
