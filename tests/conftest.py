@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.fixtures.volumes"]
 
 _ORDER = {"unit": 0, "contract": 1, "integration": 2, "e2e": 3}
 

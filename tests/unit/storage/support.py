@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import select
 import signal
 import struct
 import sys
@@ -23,6 +24,7 @@ from vya_backupdb.storage.tree import InstanceTree, StoredBackup, Tree
 from vya_backupdb.storage.volume import Step, no_step
 
 NOW = datetime(2026, 3, 29, 2, 30, 15, tzinfo=UTC)
+HANGS_AFTER_SECONDS = 120.0
 HOST, INSTANCE = "db.example", "shop"
 SQL = b"INSERT INTO artist VALUES (1, 'AC/DC');\n" * 200
 
@@ -83,8 +85,19 @@ def later(seconds: int) -> datetime:
 
 
 def fork(story: Callable[[], object]) -> int:
-    """Run `story` in a child process; return its wait status: 0 for a good end, or the signal that killed it."""
-    return os.waitpid(forked(story), 0)[1]
+    """Run `story` in a child process; return its wait status: 0 for a good end, or the signal that killed it.
+
+    One that hangs is killed, and fails the test.
+    """
+    child = forked(story)
+    watched = os.pidfd_open(child)
+    ended, _, _ = select.select([watched], [], [], HANGS_AFTER_SECONDS)
+    os.close(watched)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    assert ended, "the child hung"
+    return status
 
 
 def forked(story: Callable[[], object]) -> int:
@@ -172,18 +185,18 @@ def files_of(base: Path) -> set[str]:
     return {str(path.relative_to(base)) for path in base.rglob("*") if not path.is_dir()}
 
 
-def assert_whole(base: Path, *, strangers: Iterable[str] = ()) -> list[StoredBackup]:
+def assert_whole(base: Path, *, strangers: Iterable[str] = (), ends: bytes = SQL[-40:]) -> list[StoredBackup]:
     """Check what must be true of a tree after recovery, and return its backups.
 
     No partial, tombstone, reservation or lock of a run is left; every final name belongs to a whole set; every backup
-    verifies. `strangers` are files that were there before and must still be.
+    verifies, and `ends` so. `strangers` are files that were there before and must still be.
     """
     one = tree(base)
     backups = [*one.backups(), *one.users()]
     assert [stored.problem for stored in backups] == [None] * len(backups)
     expected = {f"{HOST}/{INSTANCE}/.lock", f"{HOST}/{INSTANCE}/.owner.json"} | set(strangers)
     for stored in backups:
-        assert one.verify(stored).endswith(SQL[-40:])
+        assert one.verify(stored).endswith(ends)
         expected |= {str(path) for path in (stored.files.data, stored.files.checksum, stored.files.metadata)}
     found = files_of(base)
     assert found == expected & found, "leftovers"

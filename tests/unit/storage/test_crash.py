@@ -1,13 +1,10 @@
-"""Killed after every single step, and at random moments: each backup is whole or not at all, earlier ones intact."""
+"""Killed after every single step: each backup is whole or not at all, and earlier ones are intact."""
 
 import errno
 import os
-import random
-import select
 import shutil
 import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +16,6 @@ from tests.unit.storage.support import (
     assert_whole,
     files_of,
     fork,
-    forked,
     killer,
     later,
     metadata,
@@ -179,49 +175,6 @@ def _copy_links(source: Path, target: Path) -> Callable[[str, str], object]:
         return shutil.copy2(old, new)
 
     return copy
-
-
-def _work(base: Path, name: str, told: int, random_: random.Random) -> None:
-    """Back up and delete until killed, telling of it: 'P id' after a publish returned, 'D id' before a deletion."""
-    one = tree(base)
-    for number in range(1000):
-        run = f"{name}-{number}"
-        stored = run_once(one, random_.choice(["chinook", "north wind", None]), later(random_.randrange(4)), run=run)
-        os.write(told, f"P {stored.id}\n".encode())
-        backups = [*one.backups(), *one.users()]
-        while len(backups) > 4:
-            victim = backups.pop(random_.randrange(len(backups)))
-            os.write(told, f"D {victim.id}\n".encode())
-            one.delete(victim, now=NOW)
-
-
-def test_killed_at_random_moments(memory: Path) -> None:
-    random_ = random.Random(20260329)
-    expected: set[str] = set()
-    doubtful: set[str] = set()
-    for round_ in range(200):
-        reader, writer = os.pipe()
-        child = forked(partial(_work, memory, f"r{round_}", writer, random.Random(round_)))
-        os.close(writer)
-        watched = os.pidfd_open(child)
-        select.select([watched], [], [], random_.uniform(0, 0.025))
-        os.kill(child, signal.SIGKILL)
-        assert os.waitpid(child, 0)[1] == signal.SIGKILL
-        os.close(watched)
-        with os.fdopen(reader, "r") as told:
-            for line in told.read().splitlines():
-                word, stem = line.split(maxsplit=1)
-                (expected.add if word == "P" else expected.discard)(stem)
-                if word == "D":
-                    doubtful.add(stem)
-        if random_.random() < 0.5:
-            continue  # the next child recovers, and may be killed while it does
-        _recover(memory)
-        found = {stored.id for stored in assert_whole(memory)}
-        assert expected - doubtful <= found, f"lost in round {round_}"
-        expected = found
-        doubtful.clear()
-    assert len(expected) > 1
 
 
 def test_recovery_leaves_what_nobody_claims(tmp_path: Path) -> None:
