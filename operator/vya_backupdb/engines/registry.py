@@ -1,4 +1,7 @@
-"""Which engine serves which configuration: a table, no discovery by name."""
+"""Which engine serves which configuration: a table, no discovery by name.
+
+An engine is imported when it is needed: the other one's driver alone would take 9 MiB of a Job's memory.
+"""
 
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -9,10 +12,8 @@ from vya_backupdb.engines.base import Credentials, Engine, StreamScanner
 from vya_backupdb.engines.clients import Clients
 from vya_backupdb.engines.my_scan import MySQLScanner
 from vya_backupdb.engines.my_statements import MyReader
-from vya_backupdb.engines.mysql import MySQL
 from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
 from vya_backupdb.engines.pg_statements import PgReader
-from vya_backupdb.engines.postgresql import PostgreSQL
 from vya_backupdb.engines.reach import Reach
 
 
@@ -22,7 +23,22 @@ class _Maker(Protocol):
     ) -> Engine: ...
 
 
-_ENGINES: Final[dict[DatabaseType, _Maker]] = {DatabaseType.POSTGRESQL: PostgreSQL, DatabaseType.MYSQL: MySQL}
+def _postgresql() -> _Maker:
+    from vya_backupdb.engines.postgresql import PostgreSQL
+
+    return PostgreSQL
+
+
+def _mysql() -> _Maker:
+    from vya_backupdb.engines.mysql import MySQL
+
+    return MySQL
+
+
+_ENGINES: Final[dict[DatabaseType, Callable[[], _Maker]]] = {
+    DatabaseType.POSTGRESQL: _postgresql,
+    DatabaseType.MYSQL: _mysql,
+}
 _SCANNERS: Final[dict[DatabaseType, Callable[[], StreamScanner]]] = {
     DatabaseType.POSTGRESQL: PgScanner,
     DatabaseType.MYSQL: MySQLScanner,
@@ -39,7 +55,7 @@ def engine_for(
     `redact` knows the credentials already. Raise CredentialsUnreadable, naming the field, if user or password cannot
     be given to this server's clients.
     """
-    return _ENGINES[database.type](database, credentials, clients=clients, redact=redact)
+    return _ENGINES[database.type]()(database, credentials, clients=clients, redact=redact)
 
 
 def reach_for(kind: DatabaseType) -> Reach:

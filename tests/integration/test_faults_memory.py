@@ -1,0 +1,120 @@
+"""Memory: what goes through our own process does not stay in it, both ways, whatever its size.
+
+Measured 2026-11, in MiB: Python alone 10, our modules 42 more, and the driver, a dump and its 1 GiB another 35.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from tests.fixtures.faulty import HEAD, MARKER, VERSION
+from tests.fixtures.workspace import PROGRAM, Workspace
+
+from vya_backupdb.domain.exitcodes import ExitCode
+
+ALLOWED_KIB = 64 * 1024
+MIB = 1 << 20
+GIB = 1 << 30
+
+#: A pg_dump that writes rows as fast as a pipe takes them, after as much on stderr as it is told to.
+_FLOOD = """
+import os, sys
+if "--version" in sys.argv:
+    print({version!r})
+    sys.exit()
+def write(fd, data):
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest):]
+write(1, {head!r})
+for _ in range({warnings}):
+    write(2, b"odd but fine, and a little longer" * 31775)
+rows = b"".join(b"%d\\t%032x\\n" % (n, n * 2654435761) for n in range(20000))
+for _ in range({size} // len(rows)):
+    write(1, rows)
+write(1, {tail!r})
+"""
+_TABLE = 'CREATE TABLE "public"."item" ("id" int, "name" text);\n\nCOPY "public"."item" ("id", "name") FROM stdin;\n'
+
+#: Starts a program and tells the highest memory of its process. (A child of ours would begin with ours.)
+_LAUNCHER = """
+import json, os, sys
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+sys.stderr.write("\\n" + json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]))
+"""
+
+
+def flood(size: int, warnings: int = 0) -> str:
+    """Return the text of a client that says `size` bytes of rows, and so many MiB of warnings."""
+    head, tail = (HEAD + _TABLE).encode(), ("\\.\n\n" + MARKER).encode()
+    return _FLOOD.format(version=VERSION, head=head, tail=tail, size=size, warnings=warnings)
+
+
+def peak(argv: tuple[str, ...], environment: dict[str, str]) -> tuple[int, int, str]:
+    """Run a program; return its exit code, its highest memory (or that of a child of its) in KiB, and its stderr."""
+    launched = subprocess.run(
+        [sys.executable, "-c", _LAUNCHER, *argv], env=environment, capture_output=True, text=True, check=True
+    )
+    said, _, told = launched.stderr.rpartition("\n")
+    code, kib = json.loads(told)
+    return code, kib, said
+
+
+@pytest.fixture
+def idle_kib(workspace: Workspace) -> int:
+    """What our process takes as long as it does nothing: Python, and the modules of the command line."""
+    return of_program(workspace, "keys", "generate")[1]
+
+
+def of_program(workspace: Workspace, *arguments: str) -> tuple[int, int, str]:
+    """Run the program as `peak` does."""
+    return peak((*PROGRAM, *arguments), workspace.environ({"VYA_BACKUPDB_CONFIG": str(workspace.write_config())}))
+
+
+def use(workspace: Workspace, text: str) -> None:
+    """Let pg_dump be a program of this text."""
+    folder = workspace.root / "flood"
+    if folder.is_dir():
+        (folder / "pg_dump").write_text(f"#!{sys.executable}\n{text}")
+    else:
+        workspace.clients("flood", pg_dump=text)
+
+
+def test_a_gibibyte_passes_both_ways_and_leaves_no_trace_in_memory(
+    workspace: Workspace, database: str, idle_kib: int
+) -> None:
+    use(workspace, flood(MIB))
+    code, small, said = of_program(workspace, "backup", "--database", "shop")
+    assert code == 0, said
+    use(workspace, flood(GIB))
+    code, large, said = of_program(workspace, "backup", "--database", "shop")
+    assert code == 0, said
+    (newest,) = workspace.ids("shop")[1:]
+    made = json.loads(next(workspace.backups.rglob(f"{newest}.metadata.json")).read_text())
+    assert made["uncompressed_bytes"] > GIB * 0.99
+    print(f"idle {idle_kib} KiB, backup of 1 MiB {small} KiB, of 1 GiB {large} KiB")
+    assert large - small < 16 * 1024
+    assert large - idle_kib < ALLOWED_KIB
+
+
+def test_a_restore_takes_no_more_for_more_rows(workspace: Workspace, database: str, idle_kib: int) -> None:
+    peaks = []
+    for size in (MIB, 300 * MIB):
+        use(workspace, flood(size))
+        assert of_program(workspace, "backup", "--database", "shop")[0] == 0
+        code, kib, said = of_program(workspace, "restore", "--database", "shop", "--to-database", f"again_{size}")
+        assert code == 0, said
+        peaks.append(kib)
+    print(f"idle {idle_kib} KiB, restores {peaks}")
+    assert peaks[1] - peaks[0] < 16 * 1024
+    assert peaks[1] - idle_kib < ALLOWED_KIB
+
+
+def test_a_gibibyte_of_warnings_is_read_and_not_kept(workspace: Workspace, database: str, idle_kib: int) -> None:
+    workspace.instance["allowed_stderr"] = ["odd but .*"]
+    use(workspace, flood(MIB, warnings=1024))
+    code, kib, said = of_program(workspace, "backup", "--database", "shop")
+    assert code == ExitCode.BACKUP_FAILED, said
+    assert kib - idle_kib < ALLOWED_KIB
