@@ -160,7 +160,7 @@ def _dump_and_delete(base: Path, whole: Path, round_: int, told: int) -> None:
         while len(backups) > 4:
             victim = backups.pop(random_.randrange(len(backups)))
             os.write(told, f"D {victim.id}\n".encode())
-            one.delete(victim)
+            one.delete(victim, now=later(0))
 
 
 def _dump(one: InstanceTree, database: str | None, second: int, run: RunId, whole: Path) -> str:

@@ -1,4 +1,4 @@
-"""Servers that go away, networks that are cut or silent, clients that are read slowly: no success that is none."""
+"""Servers that go away or refuse, networks that are cut or silent: no success that is none, and no storm of retries."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,9 +8,8 @@ import pytest
 from tests.fixtures import in_process
 from tests.fixtures.faulty import assert_heals
 from tests.fixtures.pausing import Pause
-from tests.fixtures.places import Place, execute, place, row_of
+from tests.fixtures.places import execute, place, row_of
 from tests.fixtures.proxy import Proxy, proxied
-from tests.fixtures.scratch_databases import mysql_databases
 from tests.fixtures.workspace import Workspace, finish
 from tests.servers import Server
 
@@ -21,7 +20,7 @@ NAME = "large"
 #: More than pipes and sockets take: the client is still reading when it pauses.
 _FILL = {
     "postgres": "CREATE TABLE t AS SELECT n AS a, repeat(md5(n::text), 20000) AS b FROM generate_series(1, 16) n",
-    "mysql": "CREATE TABLE t AS WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 64)"
+    "mysql": "CREATE TABLE t AS WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 16)"
     " SELECT n AS a, REPEAT(SHA2(n, 256), 10000) AS b FROM s",
 }
 
@@ -52,39 +51,6 @@ def test_a_server_that_is_killed_and_comes_back(servers: Any, name: str, tmp_pat
         here.real_client()
         assert here.backup("next", NAME).exit_code == ExitCode.OK
         assert len(here.backups(NAME)) == 2
-
-
-@pytest.fixture(params=["mariadb:11.8", "mysql:9.7"])
-def impatient(request: pytest.FixtureRequest, servers: Callable[[str], Server], tmp_path: Path) -> Iterator[Place]:
-    """A server that gives up a reader after a second, by its own default."""
-    server = servers(request.param)
-    with place(server, tmp_path) as here, mysql_databases() as make:
-        make(server, NAME)
-        fill(server)
-        (before,) = server.sql("SELECT @@GLOBAL.net_write_timeout")
-        server.sql("SET GLOBAL net_write_timeout = 1")
-        yield here
-        server.sql(f"SET GLOBAL net_write_timeout = {before[0]}")
-
-
-def test_a_slow_reader_is_waited_for(impatient: Place) -> None:
-    """Our disk may be slower than the server's patience with its clients."""
-    impatient.client(lambda real: impatient.pause.within(real, after=10_000))
-    running = impatient.begin(impatient.backup, "slow", NAME)
-    impatient.pause.wait()
-    waited = 0
-    while waited < 4 and not running.done():
-        # by the server's own clock: how long it has been writing to the client that does not read
-        ((waited,),) = impatient.server.sql(
-            "SELECT COALESCE(MAX(TIME), 99) FROM information_schema.PROCESSLIST WHERE DB = %s AND INFO IS NOT NULL",
-            (NAME,),
-        )
-    impatient.pause.release()
-    assert waited < 99, "the server ended the session"
-    assert running.result().exit_code == ExitCode.OK
-    (made,) = impatient.backups(NAME)
-    assert made.metadata is not None
-    assert (made.metadata.uncompressed_bytes or 0) > 64 * 640_000
 
 
 @pytest.fixture
@@ -121,7 +87,7 @@ def test_a_network_that_falls_silent_ends_with_the_deadline(
     pause.release()
     done = finish(running)
     assert done.code == ExitCode.DEADLINE_EXCEEDED
-    assert workspace.backups.rglob("shop_*.metadata.json")
+    assert not list(workspace.backups.rglob("shop_*.metadata.json"))
     network.cut()
     workspace.config["run"] = {}
     assert_heals(workspace)

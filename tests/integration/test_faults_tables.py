@@ -107,13 +107,15 @@ def test_a_database_that_appears_under_the_run_is_in_the_next(moving: Place) -> 
     moving.workspace.instance["include_databases"] = [NAME, "appear*"]
     running = moving.begin(moving.backup, "moving")
     moving.pause.wait()
-    moving.server.sql("CREATE DATABASE appearing")
+    appearing = moving.begin(moving.server.sql, "CREATE DATABASE appearing")
+    moving.until_done_or_blocked(appearing, "CREATE DATABASE")
     try:
         moving.pause.release()
         report = running.result()
+        appearing.result()
         assert report.exit_code == ExitCode.OK
         assert {row.name for row in report.databases if row.kind == "database"} == {NAME}
         moving.real_client()
         assert row_of(moving.backup("next"), "appearing").status == "success"
     finally:
-        moving.server.sql("DROP DATABASE appearing")
+        moving.server.sql("DROP DATABASE IF EXISTS appearing")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.unit.storage.support import CAN_DENY, assert_whole, back_up, deny, fork, later, run_once, tree
+from tests.unit.storage.support import CAN_DENY, NOW, assert_whole, back_up, deny, fork, later, run_once, tree
 
 from vya_backupdb.domain.errors import BackupCorrupt, NoSpace, StorageError, StorageUnavailable
 from vya_backupdb.domain.ids import RunId
@@ -101,7 +101,7 @@ def test_broken_after_each_step_of_a_deletion(memory: Path, break_: str) -> None
 
         def child(base: Path = base, number: int = number) -> None:
             try:
-                tree(base, step=breaking(number, dict.fromkeys(calls, error))).delete(stored[0])  # noqa: B023
+                tree(base, step=breaking(number, dict.fromkeys(calls, error))).delete(stored[0], now=NOW)  # noqa: B023
             except kind:
                 os._exit(7)
 
@@ -155,7 +155,7 @@ def test_what_cannot_be_read_is_no_sound_backup_and_no_crash(tmp_path: Path, err
         with pytest.raises(StorageUnavailable, match=os.strerror(error).lower()):
             one.verify(stored)
         with pytest.raises(BackupCorrupt):
-            one.delete(listed)
+            one.delete(listed, now=NOW)
 
     assert fork(child) == 0
     assert len(assert_whole(tmp_path)) == 1
