@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.demo.embedded import EmbeddedServer
+from tests.fixtures.pausing import REACHED, WAITING
 from tests.fixtures.workspace import Connect, Done, Workspace, finish
 
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -155,20 +156,6 @@ def test_what_the_plan_refuses_leaves_nothing_and_may_be_tried_again(
     with connect("postgres") as connection:
         connection.execute("DROP DATABASE shop WITH (FORCE)")
         connection.execute("DROP ROLE owner_of_items")
-
-
-#: Waits while there is a role of that name: on the target, because the source makes the view before the role.
-WAITING = """
-CREATE FUNCTION waiting() RETURNS int LANGUAGE plpgsql AS $$
-  BEGIN
-    WHILE EXISTS (SELECT FROM pg_roles WHERE rolname = 'waiting') LOOP PERFORM pg_sleep(0.02); END LOOP;
-    RETURN 1;
-  END $$;
-CREATE MATERIALIZED VIEW waited AS SELECT waiting();
-"""
-REACHED = """DO $$ BEGIN
-  WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname ~ '^vya_' AND query ~ '^REFRESH') LOOP
-    PERFORM pg_sleep(0.02), pg_stat_clear_snapshot(); END LOOP; END $$"""
 
 
 @pytest.fixture

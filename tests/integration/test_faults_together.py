@@ -6,7 +6,7 @@ import pytest
 from tests.demo.embedded import EmbeddedServer
 from tests.fixtures import in_process
 from tests.fixtures.faulty import backup, paused_client
-from tests.fixtures.pausing import Pause
+from tests.fixtures.pausing import REACHED, WAITING, Pause
 from tests.fixtures.workspace import Connect, Workspace, finish
 
 from vya_backupdb.domain.errors import NotFound
@@ -61,9 +61,8 @@ def test_a_run_that_is_retried_while_its_first_attempt_ends_does_nothing(
     assert finish(first).code == ExitCode.INTERRUPTED
 
 
-@pytest.fixture
-def kept_one(workspace: Workspace, database: str) -> tuple[str, str]:
-    """The ids of two backups of one day, of which retention keeps the second."""
+def two_backups(workspace: Workspace) -> tuple[str, str]:
+    """Make two backups of one day, of which retention keeps the second; return their ids."""
     workspace.config["schedule"] = "nightly"
     workspace.config["retention"] = {"daily_keep": 1, "weekly_keep": 0, "monthly_keep": 0}
     opened = in_process.session(workspace)
@@ -73,28 +72,35 @@ def kept_one(workspace: Workspace, database: str) -> tuple[str, str]:
     return first, second
 
 
-def test_retention_leaves_a_restore_its_source(
-    workspace: Workspace,
-    kept_one: tuple[str, str],
-    pause: Pause,
-    connect: Connect,
-    embedded: EmbeddedServer,
-) -> None:
-    workspace.clients("slow", psql=pause.before(embedded.programs / "psql"))
-    restoring = workspace.start("restore", "--database", "shop", "--backup", kept_one[0], "--to-database", "again")
-    pause.wait()
-    done = workspace.run("retention", "apply", "--format", "json")
+@pytest.fixture
+def kept_one(workspace: Workspace, database: str) -> tuple[str, str]:
+    """The ids of `two_backups`."""
+    return two_backups(workspace)
+
+
+def test_retention_leaves_a_restore_its_source(workspace: Workspace, database: str, connect: Connect) -> None:
+    with connect("shop") as connection:
+        connection.execute(WAITING)
+    first, second = two_backups(workspace)
+    with connect("postgres") as connection:
+        connection.execute("CREATE ROLE waiting")
+        restoring = workspace.start("restore", "--database", "shop", "--backup", first, "--to-database", "again")
+        try:
+            connection.execute(REACHED)
+            done = workspace.run("retention", "apply", "--format", "json")
+        finally:
+            connection.execute("DROP ROLE waiting")
+            ended = finish(restoring)
     assert done.code == 0, done.err
     report = json.loads(done.out)["report"]
     assert report["totals"]["deleted"] == 0
     assert report["message"] == "0 backups deleted, 2 kept, 1 of them left alone though planned"
-    assert workspace.ids("shop") == list(kept_one)
-    pause.release()
-    assert finish(restoring).code == 0
+    assert workspace.ids("shop") == [first, second]
+    assert ended.code == 0, ended.err
     with connect("again") as connection:
         assert connection.execute("SELECT count(*) FROM item").fetchone() == (1000,)
     assert workspace.run("retention", "apply").code == 0
-    assert workspace.ids("shop") == [kept_one[1]]
+    assert workspace.ids("shop") == [second]
 
 
 def test_a_restore_whose_source_goes_at_the_last_moment_touches_nothing(
