@@ -200,7 +200,8 @@ def test_killed_after_every_statement_the_next_restore_heals(
     with connect("shop") as connection:
         connection.execute("DELETE FROM item WHERE id > 4")
     base = others(connect)
-    for number in range(1, 40):
+    # making and loading the scratch database is the same in all modes
+    for number in range(1 if mode == "fail" else 6, 40):
         killed = one.killed(number, lambda: one.restore(target, mode, database="shop"), words=DEEDS)
         if not killed:
             assert number > 8
