@@ -1,5 +1,6 @@
 """``vya-backupdb retention plan|apply|accept``: what would be deleted and why; that it is; what is in order anyway."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.notes import Acceptance
 from vya_backupdb.domain.report import RunReport, to_dict
 from vya_backupdb.domain.retention import Action, Decision
+from vya_backupdb.domain.series import Backup
 from vya_backupdb.dumper import words
 from vya_backupdb.dumper.auditing import deletions
 from vya_backupdb.dumper.prune import Pruning, apply_retention, plan_retention
@@ -62,17 +64,22 @@ def apply(
     def show(pruning: Pruning) -> None:
         planned.append(_document(database, pruning))
         if audited.recorder is not None and loaded.retention.cleanup_enabled:
-            audited.recorder.will_delete(deletions(pruning.plan))
+            audited.recorder.will_delete(deletions(pruning.plan.deletions))
         if not as_json:
             show_plan(database, pruning)
         elif pruning.refusal is not None:
             output.print_json(planned[0])  # the error that follows has no document of its own
 
+    def done(deleted: Sequence[Backup]) -> None:
+        if audited.recorder is not None:
+            audited.recorder.will_delete(deletions(deleted))  # what was left alone was not deleted
+
     with (
         working(invocation, loaded, Format.JSON) as tools,
         auditing(invocation, loaded, database.id, "retention") as audited,
     ):
-        report = apply_retention(open_session(loaded, database, tools), run, audited.delivery, show)
+        session = open_session(loaded, database, tools)
+        report = apply_retention(session, run, audited.delivery, show, done)
     if as_json:
         output.print_json({**planned[0], "report": to_dict(report)})
     else:

@@ -14,7 +14,6 @@ from typing import Final
 from vya_backupdb.domain.audit import Actor, AuditEntry, Deleted, of_deletions, of_row, of_run
 from vya_backupdb.domain.errors import AuditUnavailable
 from vya_backupdb.domain.report import DatabaseRow, Finding, RunReport
-from vya_backupdb.domain.retention import RetentionPlan
 from vya_backupdb.domain.series import Backup
 from vya_backupdb.dumper.deliver import Observe
 from vya_backupdb.dumper.run import ALREADY_DONE
@@ -103,10 +102,10 @@ class Recorder:
         return Finding(reason=REASON, message=str(self._problem), blocking=False)
 
 
-def deletions(plan: RetentionPlan) -> list[Deleted]:
-    """Return what `plan` deletes, by database."""
+def deletions(backups: Iterable[Backup]) -> list[Deleted]:
+    """Return `backups`, which are or will be deleted, by database."""
     groups: dict[str | None, list[Backup]] = {}
-    for backup in plan.deletions:
+    for backup in backups:
         groups.setdefault(backup.series.database_name, []).append(backup)
     return [
         Deleted(name, tuple(one.id for one in these), sum(one.size_bytes for one in these))

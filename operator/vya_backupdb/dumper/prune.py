@@ -101,8 +101,16 @@ def _unreachable(error: ServerError) -> RetentionFrozen:
     )
 
 
-def apply_retention(session: Session, run: RunId, deliver: Delivery, show: Callable[[Pruning], None]) -> RunReport:
-    """Delete exactly what the plan says, and return the report, delivered; `show` gets the plan before it is done.
+def apply_retention(
+    session: Session,
+    run: RunId,
+    deliver: Delivery,
+    show: Callable[[Pruning], None],
+    done: Callable[[Sequence[Backup]], None] = lambda _deleted: None,
+) -> RunReport:
+    """Delete exactly what the plan says, and return the report, delivered.
+
+    `show` gets the plan before it is done, `done` what was deleted, before the report goes out.
 
     What changed since the plan, or was pinned, is left alone, and told. Raise RetentionFrozen if nothing may be done, a
     StorageError if a deletion fails; those done are done then.
@@ -118,6 +126,7 @@ def apply_retention(session: Session, run: RunId, deliver: Delivery, show: Calla
             raise pruning.refusal
         doomed = pruning.plan.deletions if session.app.retention.cleanup_enabled else ()
         left = [_delete(session, pruning.judged.stored[backup.key]) for backup in doomed]
+        done([backup for backup, why in zip(doomed, left, strict=True) if not why])
         return deliver(_report(session, run, started, pruning, left))
 
 

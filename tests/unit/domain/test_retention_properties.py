@@ -11,7 +11,7 @@ from tests.strategies.times import zones
 
 from vya_backupdb.domain.freeze import Circumstances
 from vya_backupdb.domain.retention import Action, Policy, RetentionPlan, Strategy, plan
-from vya_backupdb.domain.series import Backup, newest_first
+from vya_backupdb.domain.series import Backup, Pin, newest_first
 
 NUMBERS = ("hourly", "daily", "weekly", "monthly", "yearly", "keep_last", "minimum")
 quick = settings(max_examples=80, deadline=None)
@@ -148,6 +148,42 @@ def test_a_wrong_clock_deletes_nothing(
     )  # fmt: skip
     assert found.frozen
     assert all(one.action is Action.KEEP for one in found.decisions)
+
+
+@quick
+@given(catalogues(), policies, schedules, zones, st.integers(-300, 300))
+def test_a_clock_that_agrees_well_enough_changes_nothing(
+    backups: list[Backup], policy: Policy, schedule: str | None, zone: ZoneInfo, seconds: int
+) -> None:
+    skewed = Circumstances(clock_skew=timedelta(seconds=seconds))
+    found = plan(backups, policy=policy, schedule=schedule, time_zone=zone, now=NOW, circumstances=skewed)
+    assert found == planned(backups, policy, schedule, zone)
+
+
+@quick
+@given(catalogues(), policies, schedules, zones)
+def test_pins_that_cannot_be_read_delete_nothing(
+    backups: list[Backup], policy: Policy, schedule: str | None, zone: ZoneInfo
+) -> None:
+    unknown = Circumstances(notes_problem="the notes are damaged")
+    found = plan(backups, policy=policy, schedule=schedule, time_zone=zone, now=NOW, circumstances=unknown)
+    assert found.frozen
+    assert found.deletions == ()
+
+
+@quick
+@given(catalogues(), policies, schedules, zones, st.data())
+def test_one_more_pin_saves_that_backup_and_dooms_no_other(
+    backups: list[Backup], policy: Policy, schedule: str | None, zone: ZoneInfo, data: st.DataObject
+) -> None:
+    before = {one.id for one in planned(backups, policy, schedule, zone).deletions}
+    if not before:
+        return
+    chosen = data.draw(st.sampled_from(sorted(before)))
+    pinned = [replace(one, pin=Pin(None, "audit")) if one.id == chosen else one for one in backups]
+    after = {one.id for one in planned(pinned, policy, schedule, zone).deletions}
+    assert chosen not in after
+    assert after <= before
 
 
 @quick
