@@ -118,7 +118,7 @@ def test_a_read_only_volume_heals(tiny: Path) -> None:
     writing: list[Callable[[], object]] = [
         partial(one.claim, "ns/shop", "server-1"),
         one.recover,
-        partial(one.delete, stored),
+        partial(one.delete, stored, now=NOW),
         partial(run_once, one, "chinook"),
     ]
     for write in writing:
