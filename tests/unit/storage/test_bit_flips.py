@@ -101,6 +101,16 @@ def test_each_single_byte_of_a_backup_counts(memory: Path) -> None:
     assert again(tree, stored).outcome is Outcome.WHOLE
 
 
+def test_each_cut_of_the_checksum_file_is_found(memory: Path) -> None:
+    """Even after its first line, where it looks like what another program would have written."""
+    tree, stored = adopted(memory, "mariadb")
+    path = stored.path.with_name(f"{stored.id}{layout.CHECKSUM}")
+    content = path.read_bytes()
+    assert content.count(b"\n") == 2
+    for length in range(len(content)):
+        assert outcome_with(tree, stored, path, content[:length]).outcome is Outcome.CORRUPT, length
+
+
 @pytest.mark.parametrize("more", [b"\0", b"\n", b"x" * 4096])
 def test_what_is_behind_the_end_is_found(memory: Path, more: bytes) -> None:
     tree, stored = adopted(memory, "postgresql")
