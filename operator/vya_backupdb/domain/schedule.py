@@ -3,7 +3,8 @@ returned in UTC: in a repeated hour Python holds a local time unequal to the sam
 
 A slot is a real minute whose wall clock in the schedule's zone fits the text. So an hour that the clock skips has none,
 and one that it repeats has them twice: that is what robfig/cron, and so Kubernetes, does (kubernetes#121594), and it is
-why names in the tree carry a number and the run id, not the hour, tells runs apart.
+why names in the tree carry a number and the run id, not the hour, tells runs apart. In the one zone that changes its
+clock by half an hour (Lord Howe) robfig loses slots near the change; so do we, as the corpus of the tests shows.
 """
 
 import re

@@ -130,10 +130,24 @@ def drop(server: Server, database: str, *, identity: str | None) -> None:
             )
         name = session.quote(database)
         try:
+            _unsubscribe(server, session, database, found)
             session.run(f"ALTER DATABASE {name} IS_TEMPLATE false")
             session.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         except SQLAlchemyError as error:
             raise refused(server, error, f"dropping database {database!r}") from error
+
+
+def _unsubscribe(server: Server, session: Session, database: str, oid: str) -> None:
+    """Drop the subscriptions of `database`, which would keep it from being dropped; no slot elsewhere is touched."""
+    sql = "SELECT subname AS name FROM pg_catalog.pg_subscription WHERE subdbid::text = :oid"
+    names = [str(row["name"]) for row in session.rows(sql, f"looking for subscriptions of {database!r}", oid=oid)]
+    if not names:
+        return
+    with server.session(database) as inside:
+        for name in map(inside.quote, names):
+            inside.run(f"ALTER SUBSCRIPTION {name} DISABLE")
+            inside.run(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)")
+            inside.run(f"DROP SUBSCRIPTION {name}")
 
 
 def count(server: Server, database: str) -> Count:

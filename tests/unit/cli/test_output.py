@@ -109,7 +109,7 @@ def test_times_need_a_zone() -> None:
         (["--help"], 0, "restore"),
         (["nonsense"], 2, "error: No such command 'nonsense'"),
         (["backup", "--parallel", "0"], 2, "--parallel"),
-        (["restore"], 2, "--database"),
+        (["adopt"], 2, "Missing argument"),
         (["backup", "--config", "/no/such/file"], 10, "error: cannot read the configuration /no/such/file"),
     ],
 )

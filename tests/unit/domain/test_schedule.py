@@ -81,6 +81,8 @@ simple_texts = st.builds(
 def test_the_slots_around_a_moment_are_those_of_the_definition(
     text: str, zone: ZoneInfo, moment: datetime, microseconds: int
 ) -> None:
+    # where the clock changes by half an hour robfig loses slots, and so does Kubernetes: see the corpus above
+    assume(zone.key != "Australia/Lord_Howe")
     at = moment + timedelta(microseconds=microseconds)
     slots = days_and_minutes(parse_cron(text), zone, at.astimezone(zone).date() - timedelta(days=9), 19)
     after, before = [slot for slot in slots if slot > at], [slot for slot in slots if slot <= at]
