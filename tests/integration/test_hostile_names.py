@@ -35,10 +35,11 @@ EVERYWHERE = (
     "twins",
     "*",
 )
+# the servers of the MySQL family keep a database in a directory, whose name has five bytes for each such character
 OF = {
     "postgres": ("x" * 63, "\U0001f600" * 15, "trailing ", "postgresql://evil.invalid/x"),
-    "mariadb": ("x" * 64, "\u6f22" * 64, "a.b", "#mysql50#x"),
-    "mysql": ("x" * 64, "\u6f22" * 64, "a.b"),
+    "mariadb": ("x" * 64, "\u6f22" * 50, "a.b"),
+    "mysql": ("x" * 64, "\u6f22" * 50, "a.b"),
 }
 
 
@@ -73,7 +74,7 @@ def test_names_that_attack_are_nothing_but_names(
     done = work.run("backup", "--parallel", "2")
     assert done.code == 0, done.out
     listed = json.loads(work.run("list", "--format", "json").out)[0]["databases"]
-    assert {one["name"] for one in listed if one["status"] == "success"} >= set(names)
+    assert set(names) - {one["name"] for one in listed if one["status"] == "success"} == set()
     for name in names:
         _drop(server, name)
     # in this process: two dozen programs would take half a minute to start

@@ -122,7 +122,8 @@ def _table(draw: st.DrawFn, sketch: Sketch, number: int) -> None:
 def _views(draw: st.DrawFn, sketch: Sketch) -> None:
     name, columns = draw(st.sampled_from(sketch.tables))
     shown = ", ".join(f"t.{quoted(column)} AS {quoted('v' + column[:60])}" for column, _ in columns)
-    how = draw(st.sampled_from(("", "ALGORITHM=MERGE ", "SQL SECURITY INVOKER ", "DEFINER=`nob``ody`@`%` ")))
+    # no definer that is not there: MySQL calls such a view invalid once its table is altered, and it cannot be dumped
+    how = draw(st.sampled_from(("", "ALGORITHM=MERGE ", "SQL SECURITY INVOKER ", "ALGORITHM=TEMPTABLE ")))
     check = draw(st.sampled_from(("", " WITH CASCADED CHECK OPTION")))
     sketch.add(f"CREATE {how}VIEW `z view` AS SELECT t.id, {shown} FROM {name} t WHERE t.id IN (1, 2){check}")
     sketch.add("CREATE VIEW `a view` AS SELECT id, COUNT(*) AS n, 'it''s' AS q FROM `z view` GROUP BY id")
