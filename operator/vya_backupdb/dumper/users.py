@@ -5,13 +5,15 @@ It is read over a session of the engine's, not by a client, so there is no exit 
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from vya_backupdb.domain.metadata import BackupMetadata
 from vya_backupdb.dumper import pipeline
 from vya_backupdb.dumper.backup import Made, Run, backup_info, require_complete, rereading, timed, verify
 from vya_backupdb.dumper.events import Noted, Step, StepStarted
-from vya_backupdb.dumper.pipeline import Meter
+from vya_backupdb.dumper.pipeline import Meter, Passed
 from vya_backupdb.dumper.session import Session
+from vya_backupdb.engines.base import UsersDump
 
 #: The name of the users file in reports and events.
 NAME = ""
@@ -45,17 +47,21 @@ def back_up_users(session: Session, run: Run, *, expected_bytes: int | None) -> 
         verify(session, pending, passed, again, name=NAME, kind="users", lock=None)
         session.tools.stop.check()
         seconds = time.monotonic() - began
-        draft = BackupMetadata(
-            kind="users",
-            backup_info=backup_info(session, NAME, moment),
-            tool=run.server.tool("vya-backupdb"),
-            run=run.info(session),
-            flavor=run.server.flavor,
-            uncompressed_bytes=passed.raw_bytes,
-            warnings=dump.warnings,
-            users=dump.info,
-        )
+        draft = _metadata(session, run, moment, dump, passed)
         stored = pending.publish(timed(draft, seconds))
     for warning in dump.warnings:
         session.say(Noted(warning, NAME, "warning"))
     return Made(stored, seconds, dump.warnings)
+
+
+def _metadata(session: Session, run: Run, moment: datetime, dump: UsersDump, passed: Passed) -> BackupMetadata:
+    return BackupMetadata(
+        kind="users",
+        backup_info=backup_info(session, NAME, moment),
+        tool=run.server.tool("vya-backupdb"),
+        run=run.info(session),
+        flavor=run.server.flavor,
+        uncompressed_bytes=passed.raw_bytes,
+        warnings=dump.warnings,
+        users=dump.info,
+    )

@@ -7,13 +7,11 @@ ANSI_QUOTES, so whoever loads must begin like that.
 """
 
 import re
-from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Final
 
-from vya_backupdb.engines.statements import LOOKAHEAD, Command, Event, Reader, Statement
+from vya_backupdb.engines.statements import LOOKAHEAD, Command, Reader, Statement
 
-_BOM: Final = b"\xef\xbb\xbf"
 _BLANK: Final = re.compile(rb"[ \t\n\r\f\v]*+")
 _DELIMITER: Final = re.compile(rb"(?i)delimiter[ \t]+([^\s]+)[^\n]*+")
 # MariaDB's client leaves its dumps' first line only to itself; it is no comment for any other client
@@ -35,8 +33,6 @@ class MyReader(Reader):
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
-        self._state: Callable[[bool], bool] = self._start
-        self._out: list[Event] = []
         self._delimiter = b";"
         self._quote = b""
         self._rows_at = 0
@@ -45,26 +41,12 @@ class MyReader(Reader):
         self._modes: dict[bytes, tuple[bool, bool]] = {}
         self._choose()
 
-    def _scan(self, *, final: bool) -> Iterator[Event]:
-        going = True
-        while going:
-            going = self._state(final)
-            yield from self._out
-            self._out.clear()
-
     @property
     def unfinished(self) -> str:
         """See `Reader.unfinished`."""
         if self._state in {self._quoted, self._inner_comment}:
             return "inside a quote or a comment"
         return "in the middle of a statement" if self._state in {self._code, self._dumped} else ""
-
-    def _start(self, final: bool) -> bool:
-        if len(self._data) < len(_BOM) and not final:
-            return False
-        self._skip(len(_BOM) if self._data.startswith(_BOM) else 0)
-        self._state = self._between
-        return True
 
     def _between(self, final: bool) -> bool:
         """Skip blanks and comments up to the next statement."""

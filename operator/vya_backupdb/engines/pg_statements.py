@@ -6,10 +6,9 @@ of psql. After ``COPY … FROM stdin;`` every line up to ``\.`` is data, which c
 """
 
 import re
-from collections.abc import Callable, Iterator
 from typing import Final
 
-from vya_backupdb.engines.statements import LOOKAHEAD, Command, Event, Reader, Rows, RowsEnd, Statement
+from vya_backupdb.engines.statements import LOOKAHEAD, Command, Reader, Rows, RowsEnd, Statement
 
 #: The server's own limit of one message.
 LIMIT: Final = 1 << 30
@@ -28,7 +27,6 @@ _COPY: Final = re.compile(
 )
 _OLD_STRINGS: Final = re.compile(rb"(?i)set\s+(?:session\s+|local\s+)?standard_conforming_strings\s*(?:=|to)\s*'?(\w+)")
 _END_OF_DATA: Final = b"\n\\."
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 class PgReader(Reader):
@@ -36,20 +34,11 @@ class PgReader(Reader):
 
     def __init__(self, limit: int = LIMIT) -> None:
         super().__init__(limit)
-        self._state: Callable[[bool], bool] = self._start
-        self._out: list[Event] = []
         self._closer = b""  # inside a quote: what ends it
         self._nested = 0  # inside comments: how deep
         self._parens = self._blocks = 0
         self._opener = _OPENER
         self._old_strings = False
-
-    def _scan(self, *, final: bool) -> Iterator[Event]:
-        going = True
-        while going:
-            going = self._state(final)
-            yield from self._out
-            self._out.clear()
 
     @property
     def unfinished(self) -> str:
@@ -59,13 +48,6 @@ class PgReader(Reader):
         if self._state in {self._quote, self._escape, self._inner_comment}:
             return "inside a quote or a comment"
         return "in the middle of a statement" if self._state == self._code else ""
-
-    def _start(self, final: bool) -> bool:
-        if len(self._data) < len(_BOM) and not final:
-            return False
-        self._skip(len(_BOM) if self._data.startswith(_BOM) else 0)
-        self._state = self._between
-        return True
 
     def _between(self, final: bool) -> bool:
         """Skip blanks and comments up to the next statement."""

@@ -5,7 +5,7 @@ the longest statement, which has to be sent in one piece: about three times its 
 Rows of a COPY are passed on as they come.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +50,7 @@ class Command:
     line: int
 
 
+_BOM: Final = b"\xef\xbb\xbf"
 Event = Statement | Rows | RowsEnd | Command
 
 
@@ -63,6 +64,8 @@ class Reader:
         self._line = 1  # of the byte at _begin
         self._lead = b""
         self._limit = limit
+        self._state: Callable[[bool], bool] = self._start
+        self._out: list[Event] = []
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> Iterator[Event]:
         """Take the next bytes, and yield what they complete; to be exhausted. Raise RestoreFailed beyond `limit`."""
@@ -82,6 +85,21 @@ class Reader:
         raise NotImplementedError
 
     def _scan(self, *, final: bool) -> Iterator[Event]:
+        going = True
+        while going:
+            going = self._state(final)
+            yield from self._out
+            self._out.clear()
+
+    def _start(self, final: bool) -> bool:
+        if len(self._data) < len(_BOM) and not final:
+            return False
+        self._skip(len(_BOM) if self._data.startswith(_BOM) else 0)
+        self._state = self._between
+        return True
+
+    def _between(self, final: bool) -> bool:
+        """Skip blanks and comments up to the next statement; as each state, return whether to go on in this piece."""
         raise NotImplementedError
 
     def _drop(self) -> None:
