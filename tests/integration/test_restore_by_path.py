@@ -61,8 +61,8 @@ def _empty(server: Server) -> dict[str, object]:
         (b"PGDMP\1\2", ConfigurationError, "custom format"),
         (b"\x28\xb5\x2f\xfd...", ConfigurationError, "zstd"),
         ("SELECT 1;".encode("utf-16"), ConfigurationError, "UTF-16"),
-        (gzip.compress(b"SELECT 1;\n" * 1000)[:-5], BackupCorrupt, "ends early"),
-        (gzip.compress(b"SELECT 1;\n") + b"more", BackupCorrupt, "follow the end"),
+        (gzip.compress(b"SELECT 1;\n" * 1000, mtime=0)[:-5], BackupCorrupt, "ends early"),
+        (gzip.compress(b"SELECT 1;\n", mtime=0) + b"more", BackupCorrupt, "follow the end"),
     ],
     ids=["custom", "zstd", "utf-16", "cut", "more"],
 )
