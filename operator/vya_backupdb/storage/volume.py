@@ -13,6 +13,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final, Self
@@ -59,9 +60,13 @@ class Volume:
         """Open the base path; it alone may be, or lead through, a symbolic link. FileNotFoundError if it is missing."""
         if create:
             missing = [path for path in (self.base, *self.base.parents) if not path.exists()]
+            there = missing[-1].parent if missing else self.base
+            if _is_empty(there):
+                with suppress(PermissionError), Directory(_open(there.parent), there.parent, self) as above:
+                    above.sync()
             for path in reversed(missing):
-                _make_directory(path.name, os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), self)
-        return Directory(os.open(self.base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), self.base, self)
+                _make_directory(path.name, _open(path.parent), self)
+        return Directory(_open(self.base), self.base, self)
 
     def sync(self, descriptor: int, what: str) -> None:
         """Bring what was written to `descriptor` to the disk; a file system that cannot gets a notice."""
@@ -87,6 +92,19 @@ class Volume:
             if error.errno not in UNSUPPORTED | {errno.EPERM}:
                 raise
             self.notice("the volume does not keep file modes: who may read the backups is decided by its mount options")
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _is_empty(directory: Path | int) -> bool:
+    """Whether nothing is in it: whoever made it may have died before its name was durable.
+
+    Nothing is ever put into a directory before that (`_make_directory`).
+    """
+    with os.scandir(directory) as entries:
+        return next(entries, None) is None
 
 
 def _make_directory(name: str, parent: int, volume: Volume) -> None:
@@ -131,10 +149,14 @@ class Directory:
 
     def child(self, name: str, *, create: bool = False) -> "Directory":
         """Open the directory `name`, making it first if `create`. NotADirectoryError if it is a link or a file."""
-        if create and self.stat(name) is None:
+        made = create and self.stat(name) is None
+        if made:
             _make_directory(name, os.dup(self._descriptor), self.volume)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        return Directory(os.open(name, flags, dir_fd=self._descriptor), self.path / name, self.volume)
+        descriptor = os.open(name, flags, dir_fd=self._descriptor)
+        if create and not made and _is_empty(descriptor):
+            self.sync()
+        return Directory(descriptor, self.path / name, self.volume)
 
     def descend(self, relative: PurePosixPath, *, create: bool = False) -> "Directory":
         """Open `relative`, component by component. The receiver stays open."""
