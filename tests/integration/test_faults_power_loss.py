@@ -9,13 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.fixtures import power_stories
+from tests.fixtures import in_process, power_stories
 from tests.fixtures.power_loss import Disk, State, write_state
 from tests.fixtures.power_stories import STORIES, tree_of
 from tests.fixtures.tracing import Call, calls, record
+from tests.fixtures.workspace import PROGRAM, Workspace
 from tests.unit.storage.support import CAN_DENY, assert_whole, tree
 
+from vya_backupdb.domain.config import StorageConfig
 from vya_backupdb.domain.ids import RunId
+from vya_backupdb.storage.tree import Tree
 
 pytestmark = pytest.mark.skipif(not CAN_DENY, reason="power loss is NOT tested: no seccomp filter for this machine")
 
@@ -48,6 +51,35 @@ def test_every_state_after_a_power_loss_is_whole(
         counts.add(len(found))
     assert counts == set(range(min(len(before), len(after)), max(len(before), len(after)) + 1)), "not all was reached"
     assert _seen_in(memory / "end", disk.surely()) == after, "was told of, and is not on the disk"
+
+
+def test_a_run_never_tells_of_a_backup_that_is_not_on_the_disk(
+    workspace: Workspace, database: str, memory: Path, tmp_path: Path
+) -> None:
+    """The whole program, retention after the backup: what a report on the disk calls a success is there with it."""
+    workspace.config["retention"] = {"strategy": "gfs", "daily_keep": 1, "minimum": 1}
+    in_process.backup(in_process.session(workspace), "earlier", database)
+    disk = Disk(workspace.backups)
+    made: list[Call] = []
+    config = {"VYA_BACKUPDB_CONFIG": str(workspace.write_config())}
+    for number, command in enumerate((("backup", "--database", database), ("retention", "apply"))):
+        log = tmp_path / f"log-{number}"
+        argv = (*PROGRAM, *command)
+        assert record(argv, log, cwd=workspace.root, environment=workspace.environ(config)) == 0
+        made += calls(log)
+    (last,) = (stored.id for stored in in_process.session(workspace).tree.backups())
+    for _number, state in disk.states(made):
+        write_state(memory / "state", state)
+        one = Tree(StorageConfig(base_path=str(memory / "state"))).instance("db", "demo")
+        found = {stored.id: stored.problem for stored in one.backups()}
+        assert set(found.values()) == {None}
+        told = {row.backup_id for report in one.runs() for row in report.databases if row.status == "success"}
+        assert last in found or last not in told
+        shutil.rmtree(memory / "state")
+    write_state(memory / "end", disk.surely())
+    one = Tree(StorageConfig(base_path=str(memory / "end"))).instance("db", "demo")
+    assert [stored.id for stored in one.backups()] == [last]
+    assert {report.operation for report in one.runs()} == {"backup", "retention"}
 
 
 def _seen_in(place: Path, state: State) -> set[str]:
