@@ -128,6 +128,31 @@ def test_rename_keeps_the_former_database_with_all_that_was_in_it(server: Server
     assert len(own(server)) == 2
 
 
+def test_definers_are_dropped_where_that_is_asked(server: Server, one: Restoring, alive: str) -> None:
+    server.sql("CREATE DEFINER=`gone`@`10.%` VIEW theirs AS SELECT 1 AS one", database="shop")
+    server.sql(
+        "CREATE DEFINER=`gone`@`10.%` TRIGGER theirs BEFORE DELETE ON customer FOR EACH ROW DO 0", database="shop"
+    )
+    server.sql("CREATE DEFINER=`gone`@`10.%` FUNCTION theirs() RETURNS int DETERMINISTIC RETURN 1", database="shop")
+    server.sql("CREATE USER `gone`@`10.%`")
+    try:
+        one.back_up("shop")
+    finally:
+        server.sql("DROP USER `gone`@`10.%`")
+    kept = one.plan(one.request("copy", database="shop"))
+    assert "gone@10.%" in kept.inspection.accounts
+    plan = one.plan(one.request("copy", database="shop", definers="drop"))
+    (declared,) = (each for each in plan.transforms if each.name == "definer")
+    assert "gone@10.%" in declared.sentence
+    report = one.restore("copy", database="shop", definers="drop")
+    assert report.restored is not None
+    assert [each.count for each in report.restored.transforms if each.name == "definer"] == [declared.count]
+    ours = server.sql("SELECT CURRENT_USER()")
+    for kind, column in (("VIEWS", "TABLE"), ("TRIGGERS", "TRIGGER"), ("ROUTINES", "ROUTINE")):
+        sql = f"SELECT DISTINCT definer FROM information_schema.{kind} WHERE {column}_schema = 'copy'"
+        assert server.sql(sql) == ours
+
+
 def test_names_of_64_characters(server: Server, one: Restoring, alive: str) -> None:
     for mode in ("fail", "replace", "rename"):
         one.restore(LONGEST, mode, database="shop")

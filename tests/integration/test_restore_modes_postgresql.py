@@ -21,7 +21,7 @@ from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.series import PRE_RESTORE
 from vya_backupdb.domain.undertaking import OWN_NAME, OnExisting, Phase
 from vya_backupdb.dumper.events import Event, Noted
-from vya_backupdb.dumper.restore_plan import Claim, require_confirmed
+from vya_backupdb.dumper.restore_request import Claim, require_confirmed
 from vya_backupdb.dumper.settling import clean_up
 
 LONGEST = "é" * 30 + "abc"  # 63 bytes: a name derived from it would be cut, and be the name itself
@@ -190,6 +190,41 @@ def test_a_failed_load_leaves_the_living_database_and_its_sessions(
             one.restore("shop", "rename")
         assert session.execute("SELECT count(*) FROM item").fetchone() == (5,)
     assert (others(connect), one.session().tree.undertakings().all()) == (before, [])
+
+
+def test_owners_that_the_server_lacks_are_left_out_as_it_was_told(
+    one: Restoring, database: str, connect: Connect
+) -> None:
+    with connect(database) as connection:
+        connection.execute("CREATE ROLE gone")
+        connection.execute("ALTER TABLE item OWNER TO gone")
+        connection.execute("ALTER TABLE item ENABLE ROW LEVEL SECURITY")
+        connection.execute("CREATE POLICY theirs ON item TO gone USING (true)")
+        connection.execute("CREATE POLICY everybodys ON item USING (id < 9)")
+        connection.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO gone")
+        connection.execute("ALTER DATABASE shop OWNER TO gone")
+        connection.execute("REVOKE ALL ON DATABASE shop FROM PUBLIC")
+        connection.execute("ALTER ROLE gone IN DATABASE shop SET work_mem = '5MB'")
+    one.back_up(database)
+    with connect("shop") as connection:
+        connection.execute("REASSIGN OWNED BY gone TO CURRENT_USER; DROP OWNED BY gone; DROP ROLE gone")
+    refusals = [refusal.message for refusal in one.plan(one.request("back", database=database)).refusals]
+    assert any("lacks roles" in message and "'gone'" in message for message in refusals)
+    assert any("names the role" in message for message in refusals)
+    plan = one.plan(one.request("back", database=database, owners="skip"))
+    assert (plan.refusals, plan.settings.owner, plan.settings.role_settings) == ((), None, {})
+    assert {transform.name for transform in plan.transforms} >= {"owner", "grant", "database-role"}
+    report = one.restore("back", database=database, owners="skip")
+    assert report.restored is not None
+    # the plan declares what the result records
+    assert {each.name for each in report.restored.transforms} == {each.name for each in plan.transforms}
+    assert all('"gone"' in each.sentence for each in report.restored.transforms if each.name != "restrict")
+    with connect("back") as connection:
+        found = connection.execute(
+            "SELECT tableowner = current_user, has_database_privilege('pg_monitor', 'back', 'CONNECT'),"
+            " (SELECT string_agg(polname, ',') FROM pg_policy) FROM pg_tables WHERE tablename = 'item'"
+        ).fetchone()
+    assert found == (True, False, "everybodys")
 
 
 @pytest.mark.parametrize("mode", ["fail", "replace", "rename"])

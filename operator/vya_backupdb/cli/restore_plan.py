@@ -41,7 +41,7 @@ def plan_lines(plan: Plan) -> list[str]:
         *([f"save the present {plan.target} as a backup of its own"] if plan.saves else []),
         f"create a database on {info.product} {info.version}, where {plan.target} {stands}",
         f"load {size or 'it'} {where}",
-        *(f"{one.sentence} ({counted(one.count, 'time')})" for one in plan.inspection.transforms),
+        *(f"{one.sentence} ({counted(one.count, 'time')})" for one in plan.transforms),
         "apply what stands in no dump: owner, privileges, settings, comment",
         _counting(plan),
         *_placing(plan),
@@ -106,9 +106,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "notes": list(plan.look.notes),
         },
         "versions": {"tool": plan.tool, "server": f"{info.product} {info.version}"},
-        "transforms": [
-            {"name": one.name, "count": one.count, "sentence": one.sentence} for one in plan.inspection.transforms
-        ],
+        "transforms": [{"name": one.name, "count": one.count, "sentence": one.sentence} for one in plan.transforms],
         "space": {
             "volume_free_bytes": room.free_bytes if room else None,
             "safety_dump_bytes": room.needed_bytes if room else None,

@@ -24,9 +24,10 @@ from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted, RunEnded, RunStarted, Step, StepStarted
 from vya_backupdb.dumper.journal import Journal, left_behind
 from vya_backupdb.dumper.pipeline import Meter
-from vya_backupdb.dumper.restore_plan import Plan, Request, compare, plan_restore, unfinished
+from vya_backupdb.dumper.restore_plan import Plan, plan_restore, unfinished
 from vya_backupdb.dumper.restore_report import Clock, Outcome
-from vya_backupdb.dumper.same_schema import require_same_schema
+from vya_backupdb.dumper.restore_request import Request
+from vya_backupdb.dumper.same_schema import require_same_rows, require_same_schema
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.dumper.settling import Earlier, settle_target
 from vya_backupdb.engines.base import Count, HeldLock
@@ -193,7 +194,7 @@ class _Restore:
         self._warn(notes)
         self._step(Step.COMPARING)
         count = self._engine.count(made, without=marker)
-        compare(self._plan, count)
+        require_same_rows(self._plan.expected, count, self._target)
         self._compare_schema(made, marker)
         return count
 
@@ -206,8 +207,8 @@ class _Restore:
         if metadata is None or self._request.tables:
             return
         found = schema.without_table(self._engine.schema(made), marker)
-        as_told = any(one.name == "collation" for one in self._loaded.transforms)
-        self._warn(require_same_schema(metadata, found, self._target, strict=not as_told))
+        told = {one.name for one in self._loaded.transforms}
+        self._warn(require_same_schema(metadata, found, self._target, transforms=told))
 
     def _place(self, journal: Journal, count: Count, saved: str | None) -> None:
         """Put what was made under the target's name: a point of no return only for the ledger, not for the journal."""
@@ -215,12 +216,13 @@ class _Restore:
         stays = self._plan.replaces and self._request.on_existing is OnExisting.RENAME
         kept = self._own_name() if self._plan.replaces else None
         swap = placer.prepare_swap(made, self._target, kept=kept, stays=stays) if self._plan.beside else None
+        transforms = (*self._loaded.transforms, *self._plan.fitted.transforms)
         result = restore_report.success(
             self._session,
             self._request,
             self._plan,
             self._clock,
-            Outcome(count, self._loaded.transforms, kept=kept if stays else None, saved=saved),
+            Outcome(count, transforms, kept=kept if stays else None, saved=saved),
         )
         self._step(Step.PLACING)
         journal.placing(swap, result)

@@ -4,73 +4,31 @@ The backup is found and read to its end; the server and what lies under the targ
 touched. What forbids the restore is collected, not only the first: `Plan.require` raises it.
 """
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
+from typing import Final
 
 from vya_backupdb import __version__
 from vya_backupdb.domain.errors import (
     BackupDBError,
-    ConfigurationError,
-    RestoreFailed,
     RestoreRefused,
     TargetExists,
     WrongServer,
 )
-from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata, DatabaseSettings, TableInfo
 from vya_backupdb.domain.undertaking import OnExisting, Phase, Undertaking
 from vya_backupdb.dumper import restore_source, safety
 from vya_backupdb.dumper.pipeline import Passed
+from vya_backupdb.dumper.restore_request import Request
 from vya_backupdb.dumper.restore_source import Source
 from vya_backupdb.dumper.session import Server, Session
-from vya_backupdb.engines.base import Count
-from vya_backupdb.engines.loading import Inspection, LoadOptions
+from vya_backupdb.engines.loading import Fitted, Inspection, LoadOptions, Transform
 from vya_backupdb.engines.placing import TargetLook
-from vya_backupdb.storage.selection import LATEST
 from vya_backupdb.storage.tree import InstanceTree
 
-SHOWN_TABLES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The ledger's entry that this restore takes: its name, and the uid of the object that asks."""
-
-    name: str
-    uid: str
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked for. `backup` is ``latest`` or an id; `target` is the name that the database gets.
-
-    `source` is the instance whose backup it is, where that is not the one that is restored to. `path` is that of a
-    file, instead of a backup of the tree. `tables` are the only ones to be restored; all, where it is empty.
-    """
-
-    run: RunId
-    database: str
-    target: str
-    backup: str = LATEST
-    before: datetime | None = None
-    claim: Claim | None = None
-    on_existing: OnExisting = OnExisting.FAIL
-    source: str | None = None
-    path: Path | None = None
-    tables: tuple[str, ...] = ()
-
-    @property
-    def asked(self) -> str:
-        """What the same command, given again, would ask for."""
-        before = self.before.isoformat() if self.before else None
-        path = str(self.path) if self.path else None
-        return json.dumps(
-            [self.source, self.database, self.target, self.backup, before, self.on_existing, path, self.tables]
-        )
+SHOWN_ROLES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +39,7 @@ class Plan:
     checks: tuple[str, ...]
     server: Server
     inspection: Inspection
+    fitted: Fitted
     target: str
     on_existing: OnExisting
     look: TargetLook
@@ -98,8 +57,13 @@ class Plan:
 
     @property
     def settings(self) -> DatabaseSettings:
-        """What belongs to the database beside its dump."""
-        return (self.metadata.database if self.metadata else None) or DatabaseSettings()
+        """What belongs to the database beside its dump, as the server takes it."""
+        return self.fitted.settings
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """In what the loaded will differ from the backup."""
+        return (*self.inspection.transforms, *self.fitted.transforms)
 
     @property
     def expected(self) -> tuple[TableInfo, ...]:
@@ -140,37 +104,27 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
     """
     source = find_source(request, tree, session.tools.clock())
     held.enter_context(source.hold())
-    server, tools = session.ask_server(), session.tools
-    inspector = session.engine.inspector(request.target, _options(request, source))
-    passed = restore_source.read_whole(
-        source, session.engine.scanner(), inspector, name=request.target, say=tools.say, stop=tools.stop
-    )
-    inspection = inspector.result()
+    server = session.ask_server()
+    inspection, warnings = _read(session, request, source)
+    fitted = session.engine.fitted(source.settings, inspection.options)
     leftovers = unfinished(session, request.target)
     look = session.engine.placer.look(request.target)
     partly = look.exists and any(one.made == request.target for one in leftovers)
     replaces = look.exists and not partly and request.on_existing is not OnExisting.FAIL
     refusals = _Refusals()
     refusals.trying(lambda: require_fit(source.metadata, server))
-    if request.tables and request.on_existing is not OnExisting.FAIL:
-        refusals.add(_only_tables(request))
-    for found in inspection.refusals:
-        refusals.add(RestoreRefused(f"line {found.line} of the file {found.message}", hint=found.hint))
-    if look.exists and not partly and request.on_existing is OnExisting.FAIL:
-        refusals.add(_exists(request.target))
-    else:
-        for one in look.obstacles:
-            refusals.add(RestoreRefused(one.message, hint=one.hint))
-    room = None
-    if replaces and request.on_existing is OnExisting.REPLACE:
-        room = safety.room(session, request.target)
+    refusals.of_file(request, inspection, fitted)
+    refusals.of_target(request, look, partly=partly)
+    room = safety.room(session, request.target) if replaces and request.on_existing is OnExisting.REPLACE else None
+    if room is not None:
         refusals.trying(room.require)
     return Plan(
         source=source,
         checks=source.checks,
-        warnings=_warnings(source, passed),
+        warnings=warnings,
         server=server,
         inspection=inspection,
+        fitted=fitted,
         target=request.target,
         on_existing=request.on_existing,
         look=look,
@@ -181,6 +135,16 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
     )
 
 
+def _read(session: Session, request: Request, source: Source) -> tuple[Inspection, tuple[str, ...]]:
+    """Read the file to its end; return what a load of it would be, and what is to be known of it."""
+    tools = session.tools
+    inspector = session.engine.inspector(request.target, _options(request, source))
+    passed = restore_source.read_whole(
+        source, session.engine.scanner(), inspector, name=request.target, say=tools.say, stop=tools.stop
+    )
+    return inspector.result(), _warnings(source, passed)
+
+
 def find_source(request: Request, tree: InstanceTree, now: datetime) -> Source:
     """Return what `request` means. Raise NotFound, BackupCorrupt."""
     if request.path is not None:
@@ -189,9 +153,10 @@ def find_source(request: Request, tree: InstanceTree, now: datetime) -> Source:
 
 
 def _options(request: Request, source: Source) -> LoadOptions:
+    options = LoadOptions(tables=request.tables, owners=request.owners, definers=request.definers)
     if source.metadata is None:
-        return LoadOptions(foreign=True, tables=request.tables)
-    return LoadOptions(source=source.metadata.backup_info.database_name, tables=request.tables)
+        return replace(options, foreign=True)
+    return replace(options, source=source.metadata.backup_info.database_name)
 
 
 def _warnings(source: Source, passed: Passed) -> tuple[str, ...]:
@@ -228,6 +193,23 @@ class _Refusals:
         except BackupDBError as error:
             self.add(error)
 
+    def of_file(self, request: Request, inspection: Inspection, fitted: Fitted) -> None:
+        """Add what the backup itself forbids."""
+        if request.tables and request.on_existing is not OnExisting.FAIL:
+            self.add(_only_tables(request))
+        for found in inspection.refusals:
+            self.add(RestoreRefused(f"line {found.line} of the file {found.message}", hint=found.hint))
+        if fitted.missing:
+            self.add(_missing_roles(fitted.missing))
+
+    def of_target(self, request: Request, look: TargetLook, *, partly: bool) -> None:
+        """Add what forbids it on the server; `partly`: what stands there is the remains of a restore that died."""
+        if look.exists and not partly and request.on_existing is OnExisting.FAIL:
+            self.add(_exists(request.target))
+            return
+        for one in look.obstacles:
+            self.add(RestoreRefused(one.message, hint=one.hint))
+
 
 def _exists(target: str) -> TargetExists:
     return TargetExists(
@@ -236,18 +218,13 @@ def _exists(target: str) -> TargetExists:
     )
 
 
-def require_confirmed(on_existing: OnExisting, target: str, confirmed: str | None) -> None:
-    """Raise ConfigurationError unless a replacement names the database that goes."""
-    if on_existing is OnExisting.REPLACE and confirmed != target:
-        given = "is missing" if confirmed is None else f"is {confirmed!r}"
-        raise ConfigurationError(
-            f"--on-existing replace drops the database {target!r} that is there, and --confirm-database {given}",
-            hint="If that is meant, add --confirm-database with its name; rename keeps it under another name.",
-        )
-    if on_existing is not OnExisting.REPLACE and confirmed is not None:
-        raise ConfigurationError(
-            "--confirm-database goes with --on-existing replace only", hint="Leave it out, or say what to replace."
-        )
+def _missing_roles(missing: tuple[str, ...]) -> RestoreRefused:
+    named = ", ".join(map(repr, missing[:SHOWN_ROLES]))
+    more = f" and {len(missing) - SHOWN_ROLES} more" if len(missing) > SHOWN_ROLES else ""
+    return RestoreRefused(
+        f"the server lacks roles that the database belongs or grants to: {named}{more}",
+        hint="Load the users file of the same run first, create these roles, or leave them out with --owners skip.",
+    )
 
 
 def require_fit(metadata: BackupMetadata | None, server: Server) -> None:
@@ -266,25 +243,4 @@ def require_fit(metadata: BackupMetadata | None, server: Server) -> None:
         raise WrongServer(
             f"the backup is of {made_by}, the server is {here}, which is older",
             hint="Restore it to a server of the same or a later major version.",
-        )
-
-
-def compare(plan: Plan, count: Count) -> None:
-    """Raise RestoreFailed unless each table of the backup is there with as many rows as its file holds.
-
-    Of a foreign file nothing is known to compare with.
-    """
-    there, target = restore_source.rows(count.by_table), plan.target
-    wrong = []
-    for key, expected in restore_source.rows(plan.expected).items():
-        name = ".".join(filter(None, key))
-        if key not in there:
-            wrong.append(f"{name} is missing")
-        elif expected is not None and there[key] is not None and there[key] != expected:
-            wrong.append(f"{name} has {there[key]} rows instead of {expected}")
-    if wrong:
-        more = f" and {len(wrong) - SHOWN_TABLES} more" if len(wrong) > SHOWN_TABLES else ""
-        raise RestoreFailed(
-            f"{target!r} was loaded, but differs from its backup: {'; '.join(wrong[:SHOWN_TABLES])}{more}",
-            hint="Nothing was kept; see the log of the database server.",
         )

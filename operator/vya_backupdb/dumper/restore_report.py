@@ -9,7 +9,8 @@ from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.metadata import size_human
 from vya_backupdb.domain.report import DatabaseRow, RestoredReport, RunReport, Totals, TransformReport
 from vya_backupdb.dumper.progress import counted
-from vya_backupdb.dumper.restore_plan import Plan, Request
+from vya_backupdb.dumper.restore_plan import Plan
+from vya_backupdb.dumper.restore_request import Request
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.engines.base import Count
 from vya_backupdb.engines.loading import Transform

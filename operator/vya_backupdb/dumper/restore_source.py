@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from vya_backupdb.domain.errors import BackupCorrupt
-from vya_backupdb.domain.metadata import BackupMetadata, TableInfo
+from vya_backupdb.domain.metadata import BackupMetadata, DatabaseSettings, TableInfo
 from vya_backupdb.dumper.events import Listener, Step, StepStarted
 from vya_backupdb.dumper.pipeline import Meter, Passed
 from vya_backupdb.dumper.stop import Stop
@@ -55,6 +55,11 @@ class Source:
     def raw_bytes(self) -> int | None:
         """The length of its SQL, where it is known."""
         return self.metadata.uncompressed_bytes if self.metadata else None
+
+    @property
+    def settings(self) -> DatabaseSettings:
+        """What belongs to its database beside the dump, where that is known."""
+        return (self.metadata.database if self.metadata else None) or DatabaseSettings()
 
     @property
     def checks(self) -> tuple[str, ...]:

@@ -1,37 +1,48 @@
-"""Whether a restored database has the schema of its backup: what is lost is a failure, other words are not.
+"""Whether a restored database has the rows and the schema of its backup: a loss is a failure, other words are not.
 
 The server writes some definitions in other words after it has read its own (a list of varchar has other casts), so they
 may differ for ever without a fault; owners and comments may be left out on purpose. Typed attributes may not differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from vya_backupdb.domain import schema
 from vya_backupdb.domain.errors import RestoreFailed
-from vya_backupdb.domain.metadata import BackupMetadata
+from vya_backupdb.domain.metadata import BackupMetadata, TableInfo
 from vya_backupdb.domain.schema import Change, Schema
+from vya_backupdb.dumper import restore_source
+from vya_backupdb.engines.base import Count
 
-_HINT = "Nothing was kept; see the log of the database server, and restore again."
+_SHOWN: Final = 5
+#: What a dump makes for roles alone, so that it goes with them.
+_OF_ROLES: Final = frozenset({"policy", "default privileges"})
+_HINT: Final = "Nothing was kept; see the log of the database server, and restore again."
 
 
 def require_same_schema(
-    metadata: BackupMetadata, found: Schema, target: str, *, strict: bool = True
+    metadata: BackupMetadata, found: Schema, target: str, *, transforms: Collection[str] = ()
 ) -> tuple[str, ...]:
     """Return what differs from the backup without being a fault, as sentences; `found` is the target's schema.
 
-    Raise RestoreFailed, naming the objects, if an object is missing or has another structure. Not `strict`, for a
-    restore that changed the dump as it was told, everything is a warning. A backup without objects says nothing.
+    Raise RestoreFailed, naming the objects, if an object is missing or has another structure, unless one of the
+    `transforms` (their names) of the load, which were told, did that. A backup without objects says nothing.
     """
     backup = _schema_of(metadata)
     if backup is None:
         return _by_hash(metadata, found, target)
     compared = schema.compare(backup, found)
-    if compared.failures and strict:
+    failures = [one for one in compared.failures if not _is_told(one, transforms)]
+    if failures:
         raise RestoreFailed(
-            f"{target!r} was loaded, but its schema differs from its backup's: {schema.listed(compared.failures)}",
-            hint=_HINT,
+            f"{target!r} was loaded, but its schema differs from its backup's: {schema.listed(failures)}", hint=_HINT
         )
     return _sentences((*compared.failures, *compared.warnings), target)
+
+
+def _is_told(change: Change, transforms: Collection[str]) -> bool:
+    """Whether a transform does this: another collation changes columns and more, a left-out role what hangs on it."""
+    return "collation" in transforms or ("grant" in transforms and change.kind in _OF_ROLES)
 
 
 def _schema_of(metadata: BackupMetadata) -> Schema | None:
@@ -53,3 +64,24 @@ def _sentences(changes: Sequence[Change], target: str) -> tuple[str, ...]:
     if not changes:
         return ()
     return (f"objects of {target!r} differ from the backup's: {schema.listed(changes)}",)
+
+
+def require_same_rows(expected: Iterable[TableInfo], count: Count, target: str) -> None:
+    """Raise RestoreFailed unless each table of the backup is there with as many rows as its file holds.
+
+    Of a foreign file nothing is `expected`.
+    """
+    there = restore_source.rows(count.by_table)
+    wrong = []
+    for key, number in restore_source.rows(expected).items():
+        name = ".".join(filter(None, key))
+        if key not in there:
+            wrong.append(f"{name} is missing")
+        elif number is not None and there[key] is not None and there[key] != number:
+            wrong.append(f"{name} has {there[key]} rows instead of {number}")
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise RestoreFailed(
+            f"{target!r} was loaded, but differs from its backup: {'; '.join(wrong[:_SHOWN])}{more}",
+            hint="Nothing was kept; see the log of the database server.",
+        )

@@ -14,7 +14,8 @@ from vya_backupdb.domain.undertaking import Phase, Undertaking
 from vya_backupdb.dumper import restore_report
 from vya_backupdb.dumper.events import Noted
 from vya_backupdb.dumper.journal import Settled, close, settle_dead
-from vya_backupdb.dumper.restore_plan import Request, find_source, unfinished
+from vya_backupdb.dumper.restore_plan import find_source, unfinished
+from vya_backupdb.dumper.restore_request import Request
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.storage.tree import InstanceTree
 

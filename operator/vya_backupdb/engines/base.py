@@ -21,7 +21,7 @@ from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
 from vya_backupdb.domain.report import Finding
 from vya_backupdb.domain.schema import Schema
 from vya_backupdb.engines.accounts import Accounts
-from vya_backupdb.engines.loading import Inspector, Loader, LoadOptions
+from vya_backupdb.engines.loading import Fitted, Inspector, Loader, LoadOptions
 from vya_backupdb.engines.placing import Placer
 
 Product = Literal["PostgreSQL", "MariaDB", "MySQL"]
@@ -275,6 +275,9 @@ class Engine(Protocol):
         the name `marker`. Raise TargetExists if it exists, RestoreFailed if the server lacks its locale or character
         set.
         """
+
+    def fitted(self, settings: DatabaseSettings, options: LoadOptions) -> Fitted:
+        """Return `settings` as the server can take them: as `options.owners` says where it lacks accounts."""
 
     def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> Inspector:
         """Return what looks at a file that is to be loaded as `target`; asks the server now, and never again."""

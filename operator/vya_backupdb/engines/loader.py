@@ -69,6 +69,7 @@ class FileInspector:
             self._rules.databases,
             self._rules.tables,
             options,
+            notes.accounts,
         )
 
     def _look(self, event: Event) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from vya_backupdb.domain.errors import RestoreFailed
+from vya_backupdb.domain.metadata import DatabaseSettings
 
 SHOWN_REFUSALS = 3
 
@@ -64,7 +65,7 @@ class Inspection:
     """What an inspector found. `options` are to be given to the loader: the asked ones, with what the file told.
 
     `databases` are those that the file names in lines of its own, `tables` those that it fills or makes, sorted, as
-    ``schema.table`` or ``table``.
+    ``schema.table`` or ``table``, `accounts` the roles, or the definers (``name@host``), that it names and that stay.
     """
 
     statements: int
@@ -73,6 +74,7 @@ class Inspection:
     databases: tuple[str, ...]
     tables: tuple[str, ...]
     options: LoadOptions = field(repr=False)
+    accounts: tuple[str, ...] = ()
 
     def require_loadable(self, file: Path | str) -> None:
         """Raise RestoreFailed, with the first refusals, if there is any; `file` says in words what would be loaded."""
@@ -87,6 +89,19 @@ class LoadResult:
     statements: int
     rows: int
     transforms: tuple[Transform, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What stands in no dump of a database, as a server can take it; `accounts` are those that it names.
+
+    `missing` are those of them that the server lacks, and without which the database is not made.
+    """
+
+    settings: DatabaseSettings
+    transforms: tuple[Transform, ...] = ()
+    accounts: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 class Inspector(Protocol):

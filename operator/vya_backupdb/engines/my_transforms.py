@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from vya_backupdb.engines import my_selection
+from vya_backupdb.engines import my_definers, my_selection
 from vya_backupdb.engines.loading import LoadOptions
 from vya_backupdb.engines.my_collations import nearest
 from vya_backupdb.engines.my_session import quote
@@ -260,18 +260,14 @@ class MyRules:
 
     def _definer(self, pieces: Sequence[Token]) -> None:
         """Take the definer out, if it is not to be kept or cannot be."""
-        at = next((n for n, piece in enumerate(pieces[:-1]) if piece == "DEFINER" and pieces[n + 1] == "="), None)
-        if at is None or (self._options.definers == "keep" and self._facts.sets_definers):
+        found = my_definers.find(pieces)
+        if found is None:
             return
-        end = at + 3
-        if end < len(pieces) and (pieces[end] == "@" or pieces[end].word.startswith("@")):
-            end += 2 if pieces[end] == "@" else 1
-        elif end < len(pieces) and pieces[end] == "(":
-            end += 2
-        self._edits.append(Edit(pieces[at].start, pieces[end - 1].end, b""))
-        self.notes.transform(
-            "definer", b"".join(piece.text for piece in pieces[at + 2 : end]).decode("utf-8", "replace")
-        )
+        if self._options.definers == "keep" and self._facts.sets_definers:
+            self.notes.name(found.account)
+            return
+        self._edits.append(Edit(found.start, found.end, b""))
+        self.notes.transform("definer", found.shown)
 
     def _collated(self, statement: Statement, pieces: Sequence[Token]) -> Verdict:
         """Put what the server has in the place of collations that it lacks."""

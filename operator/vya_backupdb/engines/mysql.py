@@ -46,7 +46,7 @@ from vya_backupdb.engines.base import (
 )
 from vya_backupdb.engines.clients import Client, Clients
 from vya_backupdb.engines.loader import FileInspector, FileLoader
-from vya_backupdb.engines.loading import LoadOptions
+from vya_backupdb.engines.loading import Fitted, LoadOptions
 from vya_backupdb.engines.my_accounts import MyAccounts
 from vya_backupdb.engines.my_place import MySQLPlacer
 from vya_backupdb.engines.my_scan import MySQLScanner
@@ -247,6 +247,11 @@ class MySQL:
     def create(self, database: str, settings: DatabaseSettings, *, marker: str = "") -> tuple[str, ...]:
         """See `base.Engine.create`."""
         return my_restore.create(self._server, self._product, database, settings, marker)
+
+    def fitted(self, settings: DatabaseSettings, options: LoadOptions) -> Fitted:
+        """See `base.Engine.fitted`: here a database belongs to nobody, and who may use it is the accounts' own."""
+        del options
+        return Fitted(settings)
 
     def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
         """See `base.Engine.inspector`."""

@@ -9,19 +9,18 @@ whole.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from vya_backupdb.domain.errors import BackupDBError, ConfigurationError, RestoreFailed, TargetExists
 from vya_backupdb.domain.metadata import DatabaseSettings, TableInfo
-from vya_backupdb.engines import pg_errors
+from vya_backupdb.engines import pg_database_roles, pg_errors
 from vya_backupdb.engines.base import Count
-from vya_backupdb.engines.pg_session import Server, Session, literal, name_list
+from vya_backupdb.engines.pg_acl import AclItem, parse_acl
+from vya_backupdb.engines.pg_session import Server, Session, literal
 
 MAX_NAME_BYTES: Final = 63
-_PRIVILEGES: Final = {"C": "CREATE", "T": "TEMPORARY", "c": "CONNECT", "s": "SET", "A": "ALTER SYSTEM"}
 #: Settings that hold a list of names; the stored text is such a list already and must not become one string.
 LIST_SETTINGS: Final = frozenset(
     {
@@ -34,31 +33,6 @@ LIST_SETTINGS: Final = frozenset(
         "createrole_self_grant_",
     }
 )
-_ACL_ITEM: Final = re.compile(
-    r'(?P<grantee>"(?:[^"]|"")*"|[^"=]*)=(?P<privileges>[A-Za-z*]*)/(?P<grantor>.+)', re.DOTALL
-)
-
-
-@dataclass(frozen=True, slots=True)
-class AclItem:
-    """One grant: `grantee` is None for PUBLIC; `privileges` are SQL's words with whether they may be granted on."""
-
-    grantee: str | None
-    privileges: tuple[tuple[str, bool], ...]
-
-
-def parse_acl(item: str) -> AclItem:
-    """Return the parts of an aclitem's text. Raise ConfigurationError if it is none."""
-    match = _ACL_ITEM.fullmatch(item)
-    if match is None:
-        raise ConfigurationError(f"{item!r} is no access control item", hint="The metadata is damaged.")
-    name = match["grantee"]
-    if name.startswith('"'):
-        name = name[1:-1].replace('""', '"')
-    letters = re.findall(r"([A-Za-z])(\*?)", match["privileges"])
-    return AclItem(
-        name or None, tuple((_PRIVILEGES[letter], bool(star)) for letter, star in letters if letter in _PRIVILEGES)
-    )
 
 
 def check_name(database: str) -> None:
@@ -82,7 +56,7 @@ def create(server: Server, database: str, settings: DatabaseSettings) -> tuple[s
     with server.session() as session:
         if _exists(session, database):
             raise TargetExists(f"database {database!r} exists already", hint="Choose another target name.")
-        _require_roles(session, settings)
+        pg_database_roles.require(session, settings)
         tablespace, warnings = _tablespace(session, settings)
         # its owner from the start: public belongs to whoever owns the database, and a dump that gives a table in it to
         # that role is refused to every account but a superuser's while the database is still ours
@@ -184,17 +158,6 @@ def _counted(session: Session, schema: str, name: str) -> TableInfo:
 def _exists(session: Session, database: str) -> bool:
     sql = "SELECT 1 FROM pg_catalog.pg_database WHERE datname = :name"
     return session.value(sql, f"looking for database {database!r}", name=database) is not None
-
-
-def _require_roles(session: Session, settings: DatabaseSettings) -> None:
-    named = {settings.owner, *settings.role_settings, *(parse_acl(item).grantee for item in settings.acl)} - {None, ""}
-    rows = session.rows("SELECT rolname FROM pg_catalog.pg_roles", "listing the roles")
-    missing = sorted(name for name in named - {row["rolname"] for row in rows} if name)
-    if missing:
-        raise RestoreFailed(
-            f"the server lacks roles that the database belongs or grants to: {name_list(missing)}",
-            hint="Load the users file of the same run first, or create these roles.",
-        )
 
 
 def _tablespace(session: Session, settings: DatabaseSettings) -> tuple[str, tuple[str, ...]]:

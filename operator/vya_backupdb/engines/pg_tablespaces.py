@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from vya_backupdb.domain.users_file import AccountKey, Header, Statement
 from vya_backupdb.domain.users_plan import AccountPlan, Action, Step
-from vya_backupdb.engines.pg_restore import grants, parse_acl
+from vya_backupdb.engines.pg_acl import parse_acl
+from vya_backupdb.engines.pg_restore import grants
 from vya_backupdb.engines.pg_session import Session, literal, quote
 
 #: After the accounts, one of which owns it, and before what they are given.

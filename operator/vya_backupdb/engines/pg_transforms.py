@@ -31,7 +31,7 @@ _PASSING: Final = re.compile(
 _SERVER_WIDE: Final = frozenset({"ROLE", "USER", "GROUP", "TABLESPACE", "SYSTEM", "OWNED"})
 _NO_ROLES: Final = frozenset({"PUBLIC", "CURRENT_USER", "CURRENT_ROLE", "SESSION_USER"})
 _NO_SETTINGS: Final = frozenset({"TIME", "SESSION", "NAMES", "TRANSACTION", "CONSTRAINTS", "XML", "SCHEMA", "SEED"})
-_ROLE_HINT: Final = "Load the users file of the same run first, or create the role."
+_ROLE_HINT: Final = "Load the users file of the same run first, create the role, or leave it out with --owners skip."
 #: A statement longer than this is judged by its beginning: what ends with a role or a database is short.
 _HEAD: Final = 64 * 1024
 #: As many tokens tell what rows are inserted into.
@@ -215,8 +215,11 @@ class PgRules:
         """Judge a statement that needs the roles `named`: passed where all are there, else by the options."""
         quoted = (token for token in named if token.names and token.word not in {*_NO_ROLES, "GROUP", "ROLE", "USER"})
         known = self._facts.roles | self._options.roles
-        missing = [name for name in map(self._name, quoted) if name not in known]
+        names = list(map(self._name, quoted))
+        missing = [name for name in names if name not in known]
         if not missing:
+            for name in names:
+                self.notes.name(name)
             return Verdict.PASS
         if self._options.owners == "skip":
             for name in missing:

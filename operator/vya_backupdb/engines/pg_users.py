@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from vya_backupdb.domain.users_file import EVERYONE, AccountKey, Header, Part, Phase, Statement, UsersFile
 from vya_backupdb.engines.accounts import Read
+from vya_backupdb.engines.pg_acl import parse_acl
 from vya_backupdb.engines.pg_memberships import memberships
-from vya_backupdb.engines.pg_restore import assignment, grants, parse_acl
+from vya_backupdb.engines.pg_restore import assignment, grants
 from vya_backupdb.engines.pg_session import Server, Session, literal, version_words
 
 COMMENTS: Final = ("by hand: zcat FILE | psql -X -d postgres; again after the databases",)

@@ -24,6 +24,7 @@ from vya_backupdb.domain.users_file import MARKER
 from vya_backupdb.engines import (
     locks,
     pg_catalog,
+    pg_database_roles,
     pg_errors,
     pg_loader,
     pg_preflight,
@@ -46,7 +47,7 @@ from vya_backupdb.engines.base import (
 )
 from vya_backupdb.engines.clients import Clients
 from vya_backupdb.engines.loader import FileInspector, FileLoader
-from vya_backupdb.engines.loading import LoadOptions
+from vya_backupdb.engines.loading import Fitted, LoadOptions
 from vya_backupdb.engines.pg_accounts import PgAccounts
 from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
 from vya_backupdb.engines.pg_session import Server, Session, known_timeouts, version_words
@@ -265,6 +266,11 @@ class PostgreSQL:
         """See `base.Engine.create`: a database has an id, and needs no marker."""
         del marker
         return pg_restore.create(self._server, database, settings)
+
+    def fitted(self, settings: DatabaseSettings, options: LoadOptions) -> Fitted:
+        """See `base.Engine.fitted`."""
+        with self._server.session() as session:
+            return pg_database_roles.fitted(session, settings, options)
 
     def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
         """See `base.Engine.inspector`."""

@@ -16,6 +16,7 @@ SENTENCES: Final = {
     "restrict": "leave out psql's \\restrict and \\unrestrict: no command of a client is run at all",
     "sandbox": "leave out the line that makes MariaDB's client refuse its own commands: none is run at all",
     "setting": "leave out settings that this server does not know: {}",
+    "database-role": "leave out of the database's own attributes what roles own or have that are missing here: {}",
     "owner": "leave out owners that are no roles here, so that the restoring account owns the objects: {}",
     "grant": "leave out privileges and policies of roles that are missing here: {}",
     "replication": "leave out lines about GTIDs and the binary log, which belong to the server that was dumped",
@@ -39,8 +40,19 @@ class Notes:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._details: dict[str, dict[str, None]] = {}
+        self._accounts: dict[str, None] = {}
         self.refusals: list[Refusal] = []
         self.refused = 0
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """The roles, or the definers (``name@host``), that what passes names."""
+        return tuple(self._accounts)
+
+    def name(self, account: str) -> None:
+        """Note that what passes names that role or definer; '' is nobody."""
+        if account:
+            self._accounts[account] = None
 
     def transform(self, name: str, detail: str = "", times: int = 1) -> None:
         """Count one more transform of that name, or so many `times`; `detail` is what it was done to."""

@@ -15,7 +15,7 @@ from vya_backupdb.engines.base import Command, DumpPlan, Product, SecretFile, Se
 from vya_backupdb.engines.clients import Client
 from vya_backupdb.engines.my_catalog import file_name_pattern
 from vya_backupdb.engines.my_session import product_of
-from vya_backupdb.engines.pg_restore import AclItem, parse_acl
+from vya_backupdb.engines.pg_acl import AclItem, parse_acl
 
 CA = "/etc/ca.pem"
 
