@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from vya_backupdb.cli import options, output, settings
-from vya_backupdb.cli.invocation import Format, Invocation, chosen
+from vya_backupdb.cli import options, output
+from vya_backupdb.cli.frame import Configured, Frame, framed, grouped
+from vya_backupdb.cli.invocation import Format, Invocation
 from vya_backupdb.domain.config import AppConfig, DatabaseConfig
 from vya_backupdb.domain.errors import BackupDBError, ConfigurationError, CredentialsMissing
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -40,18 +41,14 @@ def generate() -> int:
 
 
 @app.command("encrypt")
-def encrypt(
-    context: typer.Context,
-    keyring: KeyringFile = None,
-    config: options.Config = settings.DEFAULT_PATH,
-    verbose: options.Verbose = False,
-) -> int:
+@grouped
+def encrypt(context: typer.Context, configured: Configured, keyring: KeyringFile = None) -> int:
     """Read one value from standard input and print its token.
 
     A newline at the very end of piped input is not part of the value. On a terminal the value is asked for, unseen.
     """
     invocation: Invocation = context.obj
-    ring = Keyring.load(keyring or _configured_keyring(invocation, config, verbose=verbose))
+    ring = Keyring.load(keyring or _keyring_of(configured.load(context)))
     value = typer.prompt("Value", hide_input=True) if sys.stdin.isatty() else _piped()
     invocation.redact.learn(value)
     sys.stdout.write(ring.encrypt(value) + "\n")
@@ -68,16 +65,18 @@ def _piped() -> str:
     return value
 
 
-def _configured_keyring(invocation: Invocation, config: Path, *, verbose: bool) -> Path:
-    path = invocation.configure(config, verbose=verbose).credentials.keyring
+def _keyring_of(app: AppConfig) -> Path:
+    path = app.credentials.keyring
     if path is None:
         raise CredentialsMissing("no keyring is configured", hint="Give --keyring, or set credentials.keyring.")
     return Path(path)
 
 
 @app.command("import")
+@grouped
 def import_store(
     context: typer.Context,
+    configured: Configured,
     source: Annotated[Path, typer.Argument(metavar="FILE", help="The credentials.json of the other installation.")],
     legacy_hostname: Annotated[
         str, typer.Option("--legacy-hostname", metavar="NAME", help="What 'hostname' prints on the machine it is from.")
@@ -88,20 +87,17 @@ def import_store(
     ] = None,
     keyring: KeyringFile = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what --output names.")] = False,
-    config: options.Config = settings.DEFAULT_PATH,
     wanted: options.FormatOption = None,
-    verbose: options.Verbose = False,
 ) -> int:
     """Take over a credentials.json whose key was made of a host's name: every token is encrypted anew.
 
     All or nothing: if one token does not open, nothing is written. FILE itself is only read, and should be deleted
     afterwards: whoever knows the host's name can open it.
     """
-    invocation: Invocation = context.obj
-    ring = Keyring.load(keyring or _configured_keyring(invocation, config, verbose=verbose))
+    ring = Keyring.load(keyring or _keyring_of(configured.load(context)))
     legacy = Keyring([legacy_key(legacy_hostname)], name=f"the key derived from the host name {legacy_hostname!r}")
     store = rotation.imported(source, legacy, ring)
-    path = target or _configured_store(invocation, config, verbose=verbose)
+    path = target or _store_of(configured.load(context))
     rewrite.create(path, store.to_json(), force=force)
     ids = [entry.id for entry in store.credentials]
     if output.chosen_format(wanted) is Format.JSON:
@@ -111,14 +107,16 @@ def import_store(
     return ExitCode.OK
 
 
-def _configured_store(invocation: Invocation, config: Path, *, verbose: bool) -> Path:
-    path = Path(invocation.configure(config, verbose=verbose).credentials.path)
+def _store_of(app: AppConfig) -> Path:
+    path = Path(app.credentials.path)
     return path / stored_credentials.STORE_NAME if path.is_dir() else path
 
 
 @app.command("rotate")
+@grouped
 def rotate(
     context: typer.Context,
+    configured: Configured,
     paths: Annotated[
         list[Path] | None,
         typer.Option(
@@ -131,22 +129,18 @@ def rotate(
     ] = None,
     keyring: KeyringFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
-    config: options.Config = settings.DEFAULT_PATH,
     wanted: options.FormatOption = None,
-    verbose: options.Verbose = False,
 ) -> int:
     """Encrypt every token with the first key of the keyring.
 
     Put the new key before the others, rotate, then take the old ones out. A token that no key opens is left as it is
     and named, and the exit code is 12. A second run changes nothing.
     """
-    invocation: Invocation = context.obj
     if paths:
-        ring = Keyring.load(keyring or _configured_keyring(invocation, config, verbose=verbose))
+        ring = Keyring.load(keyring or _keyring_of(configured.load(context)))
         files = {file: ring for path in paths for file in rotation.files_below(path)}
     else:
-        loaded = invocation.configure(config, verbose=verbose)
-        files = _configured_files(loaded, Keyring.load(keyring) if keyring else None)
+        files = _configured_files(configured.load(context), Keyring.load(keyring) if keyring else None)
     rows: list[Rotated] = []
     for file, ring in files.items():
         rows += rotation.rotate(file, ring, dry_run=dry_run)
@@ -181,24 +175,16 @@ def _show_rotation(rows: list[Rotated], wanted: Format | None, *, dry_run: bool)
 
 
 @app.command("check")
-def check(
-    context: typer.Context,
-    config: options.Config = settings.DEFAULT_PATH,
-    instance: options.Instance = None,
-    wanted: options.FormatOption = None,
-    verbose: options.Verbose = False,
-) -> int:
+@framed
+def check(frame: Frame) -> int:
     """Open the credentials of each instance, and say what is wrong with them or will be.
 
     Nothing is shown of them, and no server is asked. The exit code tells of what keeps a backup from beginning, not of
     advice such as a token that only an old key opens.
     """
-    invocation: Invocation = context.obj
-    loaded = invocation.configure(config, verbose=verbose)
-    databases = chosen(loaded, instance)
-    rows = [(database.id, _problem(invocation, loaded, database)) for database in databases]
-    findings = inspect(loaded, databases)
-    _show(rows, findings, wanted)
+    rows = [(database.id, _problem(frame.invocation, frame.app, database)) for database in frame.databases]
+    findings = inspect(frame.app, frame.databases)
+    _show(rows, findings, frame.wanted)
     broken = ExitCode.CREDENTIALS_UNREADABLE if any(one.blocking for one in findings) else ExitCode.OK
     return next((error.exit_code for _, error in rows if error), broken)
 
