@@ -147,15 +147,28 @@ def read_directory(
 def read_backup(
     tree: layout.Tree, directory: Directory, files: layout.FileSet, wall_clock: datetime
 ) -> StoredBackup | None:
-    """Return the backup `files` as it is on the volume; None if it was deleted meanwhile."""
+    """Return the backup `files` as it is on the volume; None if it was deleted meanwhile.
+
+    Its three files are read one after the other. If they do not fit, and another backup has taken the names since, that
+    one is read: a backup that was deleted and made again in its own second is not a damaged one.
+    """
     path = directory.path / files.data.name
-    content, metadata, problem = _read_metadata(directory, files.metadata.name)
-    if metadata is not None:
-        problem = misfit(tree, files, metadata) or _wrong_size(directory, files.data.name, metadata)
-        problem = problem or broken_seal(directory, files, metadata, content)
-    if problem and directory.stat(files.metadata.name) is None:
-        return None
-    return StoredBackup(files.stem, path, files, wall_clock, metadata, problem)
+    while True:
+        content, metadata, problem = _read_metadata(directory, files.metadata.name)
+        if metadata is not None:
+            problem = misfit(tree, files, metadata) or _wrong_size(directory, files.data.name, metadata)
+            problem = problem or broken_seal(directory, files, metadata, content)
+        if problem and directory.stat(files.metadata.name) is None:
+            return None
+        if metadata is None or not problem or _read_metadata(directory, files.metadata.name)[0] == content:
+            return StoredBackup(files.stem, path, files, wall_clock, metadata, problem)
+
+
+def is_another(stored: StoredBackup, found: StoredBackup) -> bool:
+    """Whether `found`, under the names of `stored`, is what another run put there since `stored` was listed."""
+    if stored.metadata is None or found.metadata is None or found.problem is not None:
+        return False
+    return found.metadata.run != stored.metadata.run
 
 
 def _read_metadata(directory: Directory, name: str) -> tuple[bytes, BackupMetadata | None, str | None]:

@@ -32,7 +32,7 @@ def shared(directory: Directory, name: str) -> int:
 
 
 def delete(site: Site, stored: StoredBackup, *, now: datetime) -> None:
-    """Delete a good backup; one that is gone already is no error.
+    """Delete a good backup; one that is gone already, even if another has its names, is no error.
 
     Raise BackupCorrupt, Busy, BackupPinned (a pin holds at `now`) or StorageUnavailable (the pins cannot be read), with
     nothing deleted.
@@ -44,7 +44,7 @@ def delete(site: Site, stored: StoredBackup, *, now: datetime) -> None:
             return
         with directory:
             found = catalog.read_backup(site.layout, directory, stored.files, stored.wall_clock)
-            if found is None:
+            if found is None or catalog.is_another(stored, found):
                 return
             _require_unchanged(stored, found)
             _require_unpinned(instance, stored, now)

@@ -245,13 +245,17 @@ class InstanceTree:
 
     @contextmanager
     def reading(self, stored: StoredBackup) -> Iterator[None]:
-        """Keep `stored` from being deleted during the block, by whatever process. Raise NotFound if it is gone."""
+        """Keep `stored` from being deleted during the block, by whatever process.
+
+        Raise NotFound if it is gone, also if another backup has its names now.
+        """
         with ExitStack() as held:
             with map_os_errors(f"reading {stored.path}"):
                 directory = held.enter_context(self._open_of(stored))
                 with suppress(OSError):  # what is missing or no file cannot be held; it says so when it is read
                     held.callback(os.close, removal.shared(directory, stored.files.data.name))
-                if directory.stat(stored.files.metadata.name) is None:
+                found = catalog.read_backup(self.layout, directory, stored.files, stored.wall_clock)
+                if found is None or catalog.is_another(stored, found):
                     raise verify.gone(stored)
             yield
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.unit.storage.support import (
 )
 
 from vya_backupdb.domain.errors import Busy, NotFound
+from vya_backupdb.storage.catalog import StoredBackup
 
 _FLOCK = 73
 
@@ -73,6 +75,46 @@ def test_what_is_gone_cannot_be_held(base: Path) -> None:
     one.delete(other, now=NOW)  # and its directory
     with pytest.raises(NotFound, match="is gone"), one.reading(other):
         pass
+
+
+def _again(base: Path, stored: StoredBackup) -> StoredBackup:
+    """Delete `stored`, and let another run make a backup of the same second, which takes its names."""
+    tree(base).delete(stored, now=NOW)
+    made = run_once(tree(base), "chinook", run="again")
+    assert made.path == stored.path
+    return made
+
+
+def test_another_backup_under_its_names_is_not_what_was_listed(base: Path) -> None:
+    one = tree(base)
+    stored = run_once(one, "chinook")
+    other = _again(base, stored)
+    with pytest.raises(NotFound, match="is gone"), one.reading(stored):
+        pass
+    one.delete(stored, now=NOW)  # gone already: no error, and nothing else goes
+    assert one.backups() == [other]
+
+
+@pytest.mark.parametrize("name", ["sql.gz.sha256", "metadata.json"])
+def test_a_listing_that_meets_a_deletion_and_a_backup_of_the_same_second(base: Path, name: str) -> None:
+    """The names change hands just before the listing opens one of the files: it shows the one or the other, whole."""
+    stored = run_once(tree(base), "chinook")
+    staying = run_once(tree(base), "chinook", later(1))  # or the directory would go
+
+    def child() -> None:
+        reached: list[str] = []
+        made: list[StoredBackup] = []
+
+        def hook(event: str, arguments: tuple[object, ...]) -> None:
+            if event == "open" and arguments[0] == f"{stored.id}.{name}" and not reached:
+                reached.append(name)
+                made.append(_again(base, stored))
+
+        sys.addaudithook(hook)  # for good: hence a process of its own
+        assert tree(base).backups() == [*made, staying]
+        assert made
+
+    assert fork(child) == 0
 
 
 def test_a_reader_and_a_deleter_never_meet(memory: Path) -> None:
