@@ -60,6 +60,24 @@ class Definition(Model):
     database_collation: str | None = None
 
 
+class RoutineGrant(Model):
+    """What an account (a role of MariaDB: without a host) may do with one routine, in the words of the server."""
+
+    kind: str
+    name: str
+    user: str
+    host: str
+    privileges: tuple[str, ...]
+
+
+class Default(Model):
+    """The default of a column that counts by a sequence, as the server shows it: with the schema's name in it."""
+
+    table: str
+    column: str
+    sql: str
+
+
 class Attributes(Model):
     """Character set and collation of a schema."""
 
@@ -86,6 +104,9 @@ class Swap(Model):
     new: tuple[Definition, ...] = ()
     old_attributes: Attributes | None = None
     new_attributes: Attributes | None = None
+    grants: tuple[RoutineGrant, ...] = ()  # those on the old one's routines, for those of either
+    old_defaults: tuple[Default, ...] = ()
+    new_defaults: tuple[Default, ...] = ()
 
 
 class Undertaking(Model):

@@ -61,7 +61,7 @@ class MySQLPlacer:
 _NOTES: Final = (
     "not everything is replaced in one moment: what writes meanwhile may meet tables without their triggers",
     "events of the backup that fall due while it stands beside run there, once: the scratch database has them, too",
-    "grants on single routines go with the routines; grants on the database and on tables stay",
+    "grants on single routines are made again, and go where the backup lacks the routine; all others stay",
 )
 _TABLES: Final = """SELECT TABLE_SCHEMA AS s, DATA_LENGTH + INDEX_LENGTH AS size FROM information_schema.TABLES
     WHERE TABLE_SCHEMA = :db"""

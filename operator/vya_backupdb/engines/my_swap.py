@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vya_backupdb.domain.errors import BackupDBError, RestoreFailed
 from vya_backupdb.domain.undertaking import Attributes, Definition, Swap
-from vya_backupdb.engines import my_errors, my_objects
+from vya_backupdb.engines import my_errors, my_follow, my_objects
 from vya_backupdb.engines.my_session import Server, Session, quote
 
 _TABLES: Final = ("BASE TABLE", "SYSTEM VERSIONED", "SEQUENCE")
@@ -61,6 +61,9 @@ def prepare(session: Session, scratch: str, target: str, *, kept: str, stays: bo
         new=my_objects.definitions(session, scratch),
         old_attributes=attributes(session, target),
         new_attributes=attributes(session, scratch),
+        grants=my_follow.routine_grants(session, target),
+        old_defaults=my_follow.defaults(session, target),
+        new_defaults=my_follow.defaults(session, scratch),
     )
 
 
@@ -72,8 +75,8 @@ def swap(server: Server, wanted: Swap) -> tuple[str, ...]:
         with server.session() as session:
             _take_apart(session, wanted)
             _move(session, wanted, forward=True)
-            _complete(session, wanted)
-            return tuple(_strangers(session, wanted))
+            said = _complete(session, wanted)
+            return (*said, *_strangers(session, wanted))
     except BackupDBError as error:
         _try_to_go_back(server, wanted, error)
         raise
@@ -182,14 +185,20 @@ def _table(schema: str, name: str) -> str:
     return f"{quote(schema)}.{quote(name)}"
 
 
-def _complete(session: Session, wanted: Swap) -> None:
-    """Make what could not move: the new objects under the target's name, the old ones under the kept name."""
+def _complete(session: Session, wanted: Swap) -> list[str]:
+    """Make what could not move: the new objects under the target's name, the old ones under the kept name.
+
+    Return what of the target's grants could not be kept.
+    """
+    my_follow.point(session, wanted.target, wanted.new_defaults, noted=wanted.scratch)
     _set_attributes(session, wanted.target, wanted.new_attributes)
     my_objects.make(session, wanted.target, wanted.new)
     _set_attributes(session, wanted.target, wanted.new_attributes)
     if wanted.stays and wanted.kept is not None:
+        my_follow.point(session, wanted.kept, wanted.old_defaults, noted=wanted.target)
         my_objects.make(session, wanted.kept, [my_objects.asleep(one) for one in wanted.old])
     _drop_emptied(session, wanted.scratch)
+    return my_follow.grant(session, wanted.target, wanted.grants, set(_names(wanted.new)))
 
 
 def _go_back(session: Session, wanted: Swap) -> None:
@@ -198,8 +207,10 @@ def _go_back(session: Session, wanted: Swap) -> None:
         my_objects.drop(session, wanted.kept or "", _names(wanted.old))
         my_objects.drop(session, wanted.target, _names(wanted.new))
         _move(session, wanted, forward=False)
+    my_follow.point(session, wanted.target, wanted.old_defaults, noted=wanted.target)
     _set_attributes(session, wanted.target, wanted.old_attributes)
     my_objects.make(session, wanted.target, wanted.old)
+    my_follow.grant(session, wanted.target, wanted.grants, set(_names(wanted.old)))
     if wanted.kept is not None:
         _drop_emptied(session, wanted.kept)
 

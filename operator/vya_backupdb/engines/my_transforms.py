@@ -235,9 +235,13 @@ class MyRules:
         return Verdict.PASS
 
     def _within(self, statement: Statement, pieces: Sequence[Token], kind: str) -> Verdict:
-        """Judge a definition that may name the source, which is another database than the target."""
-        source = self._lines.source
-        if source is None or self._same(source, self._final) or source.encode() not in statement.text:
+        """Judge a definition that may name the source.
+
+        A table is to count by the sequences that are loaded with it, so where it is loaded; code is to run where it
+        ends.
+        """
+        source, place = self._lines.source, self._target if kind == "TABLE" else self._final
+        if source is None or self._same(source, place) or source.encode() not in statement.text:
             return Verdict.PASS
         every = pieces if len(statement.text) <= _HEAD else self._pieces(statement.text)
         for number, (qualifier, name) in enumerate(_qualified(every)):

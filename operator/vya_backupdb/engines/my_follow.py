@@ -1,0 +1,110 @@
+"""What belongs to a MySQL or MariaDB schema and does not follow its tables and routines into another place.
+
+- Grants on single routines: they go when the routine is dropped, also where it is made again at once.
+- Defaults of MariaDB's columns that count by a sequence: they name its schema, and RENAME TABLE leaves that name as it
+  was. A table that is loaded beside counts by the scratch schema's sequence, which is gone once it is in its place.
+
+Both are noted before anything is dropped, and brought about again as often as it takes: doing it twice changes nothing.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from vya_backupdb.domain.errors import BackupDBError, PrivilegeMissing
+from vya_backupdb.domain.undertaking import Default, RoutineGrant
+from vya_backupdb.engines.my_session import Session, product_of, quote
+
+_PRIVILEGES: Final = {"execute": "EXECUTE", "alter routine": "ALTER ROUTINE"}
+_GRANTS: Final = """SELECT Db AS s, User AS user, Host AS host, Routine_name AS name, Routine_type AS kind,
+    Proc_priv AS privileges FROM mysql.procs_priv WHERE Db = :db ORDER BY 5, 4, 2, 3"""
+_DEFAULTS: Final = """SELECT c.TABLE_SCHEMA AS s, c.TABLE_NAME AS tab, c.COLUMN_NAME AS name, c.COLUMN_DEFAULT AS value
+    FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)
+    WHERE c.TABLE_SCHEMA = :db AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+      AND c.COLUMN_DEFAULT REGEXP '(nextval|lastval|setval)[(]`'"""
+_HAS_SEQUENCES: Final = "SELECT 1 FROM information_schema.TABLES WHERE TABLE_TYPE = 'SEQUENCE' LIMIT 1"
+
+
+def routine_grants(session: Session, schema: str) -> tuple[RoutineGrant, ...]:
+    """Return the grants on single routines of `schema`; none where the account may not read them."""
+    try:
+        rows = session.rows(_GRANTS, f"reading the grants on routines of {schema!r}", db=schema)
+    except PrivilegeMissing:
+        return ()
+    return tuple(
+        RoutineGrant(
+            kind=str(row["kind"]),
+            name=str(row["name"]),
+            user=str(row["user"]),
+            host=str(row["host"]),
+            privileges=tuple(sorted(str(row["privileges"]).lower().split(","))),
+        )
+        for row in rows
+        if _text(row["s"]) == schema
+    )
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def grant(session: Session, schema: str, wanted: Iterable[RoutineGrant], there: set[tuple[str, str]]) -> list[str]:
+    """Grant again what was granted on those routines (kind and name) that are `there`; say what cannot be, and how."""
+    folded = {(kind, name.lower()) for kind, name in there}
+    lacking = [one for one in wanted if (one.kind, one.name.lower()) in folded]
+    if lacking and product_of(str(session.value("SELECT VERSION()", "asking for the version"))) == "MariaDB":
+        # else it would make an account that was dropped meanwhile, without a password
+        session.execute("SET SESSION sql_mode = 'NO_AUTO_CREATE_USER'", "setting up the session")
+    said = []
+    for one in lacking:
+        sql = _statement(schema, one)
+        try:
+            session.execute(sql, f"granting on the {one.kind.lower()} {schema}.{one.name}")
+        except BackupDBError as error:
+            said.append(f"a grant on a single routine was lost, make it again by hand: {sql}; ({error.message})")
+    return said
+
+
+def _statement(schema: str, one: RoutineGrant) -> str:
+    privileges = ", ".join(_PRIVILEGES[word] for word in one.privileges if word in _PRIVILEGES) or "USAGE"
+    account = f"{quote(one.user)}@{quote(one.host)}" if one.host else quote(one.user)
+    option = " WITH GRANT OPTION" if "grant" in one.privileges else ""
+    return f"GRANT {privileges} ON {one.kind} {quote(schema)}.{quote(one.name)} TO {account}{option}"
+
+
+def defaults(session: Session, schema: str) -> tuple[Default, ...]:
+    """Return the columns of `schema` whose default counts by a sequence of this very schema."""
+    if session.value(_HAS_SEQUENCES, "looking for sequences") is None:
+        return ()
+    rows = session.rows(_DEFAULTS, f"reading the defaults of {schema!r}", db=schema)
+    return tuple(
+        Default(table=str(row["tab"]), column=str(row["name"]), sql=str(row["value"]))
+        for row in rows
+        if row["s"] == schema and _pointed(str(row["value"]), schema, "") != row["value"]
+    )
+
+
+def point(session: Session, schema: str, wanted: Iterable[Default], *, noted: str) -> None:
+    """Let the columns of `schema` count by its own sequences; `wanted` was read where the schema was called `noted`."""
+    present = {(one.table, one.column): one.sql for one in defaults(session, schema)}
+    for one in wanted:
+        sql = _pointed(one.sql, noted, schema)
+        if present.get((one.table, one.column)) == sql:
+            continue
+        doing = f"letting {schema}.{one.table} count by its own sequence"
+        # a table with a history takes no other change of its definition
+        session.execute("SET SESSION system_versioning_alter_history = KEEP", doing)
+        session.execute(
+            f"ALTER TABLE {quote(schema)}.{quote(one.table)} ALTER COLUMN {quote(one.column)} SET DEFAULT ({sql})",
+            doing,
+        )
+
+
+def _pointed(sql: str, old: str, new: str) -> str:
+    """Return the expression `sql` with the sequences of the schema `old` as those of `new`; strings stay."""
+    call = rf"\b(?P<call>(?:nextval|lastval|setval)\(){re.escape(quote(old))}(?=\.)"
+
+    def put(found: "re.Match[str]") -> str:
+        return found[0] if found["call"] is None else f"{found['call']}{quote(new)}"
+
+    return re.sub(rf"'(?:[^'\\]|''|\\.)*'|{call}", put, sql)

@@ -1,0 +1,120 @@
+"""MariaDB and MySQL: what belongs to a database and does not follow its tables into another's place by itself."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.clients import clients_of
+from tests.fixtures import samples
+from tests.fixtures.restoring import Restoring, restoring
+from tests.servers import Server
+
+from vya_backupdb.domain.undertaking import OWN_NAME
+from vya_backupdb.dumper.settling import settle_target
+
+
+@pytest.fixture(params=("mariadb:11.8", "mysql:9.7"))
+def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Iterator[Server]:
+    """A shared server; whatever databases a test leaves are dropped."""
+    server = servers(request.param)
+    before = samples.names(server)
+    yield server
+    for name in samples.names(server) - before:
+        server.sql(f"DROP DATABASE `{name}`")
+
+
+@pytest.fixture
+def one(server: Server, tmp_path: Path) -> Restoring:
+    """That server, with its clients."""
+    return restoring(tmp_path, "mysql", clients_of(f"{server.product}:{server.version}"), demo=server)
+
+
+@pytest.fixture
+def callers(server: Server) -> Iterator[None]:
+    """Accounts that may call what is theirs to call."""
+    server.sql("CREATE USER caller@'10.%' IDENTIFIED BY 'x'; CREATE USER 'l\"ast`'@'%' IDENTIFIED BY 'x'")
+    yield
+    server.sql("DROP USER IF EXISTS caller@'10.%', 'l\"ast`'@'%'")
+
+
+def granted(server: Server) -> set[tuple[str, ...]]:
+    """Who may do what with which routine, as the server has it."""
+    rows = server.sql("SELECT Db, Routine_name, Routine_type, User, Host, Proc_priv FROM mysql.procs_priv")
+    return {tuple(str(value) for value in row) for row in rows if row[3] in {"caller", 'l"ast`'}}
+
+
+@pytest.mark.usefixtures("callers")
+def test_grants_on_single_routines_stay(server: Server, one: Restoring) -> None:
+    """They go with the routine, and so did in every replacement, one that was undone included."""
+    server.sql("CREATE DATABASE shop")
+    for statement in (
+        "CREATE TABLE t (a int)",
+        "CREATE PROCEDURE `Pay`() SELECT 1",
+        "CREATE FUNCTION two() RETURNS int DETERMINISTIC RETURN 2",
+    ):
+        server.sql(statement, database="shop")
+    one.back_up("shop")
+    server.sql("CREATE PROCEDURE living() SELECT 3", database="shop")
+    server.sql("GRANT EXECUTE ON PROCEDURE shop.`Pay` TO caller@'10.%' WITH GRANT OPTION")
+    server.sql("GRANT EXECUTE, ALTER ROUTINE ON FUNCTION shop.two TO 'l\"ast`'@'%'")
+    of_both = granted(server)
+    assert len(of_both) == 2
+    server.sql("GRANT EXECUTE ON PROCEDURE shop.living TO caller@'10.%'")
+    before = granted(server)
+    assert one.killed(1, lambda: one.restore("shop", "replace"), words=("RENAME",))  # it is finished
+    settle_target(one.session(), "shop", lambda found: None)
+    assert granted(server) == of_both
+    server.sql("CREATE PROCEDURE living() SELECT 3", database="shop")
+    server.sql("GRANT EXECUTE ON PROCEDURE shop.living TO caller@'10.%'")
+    assert one.killed(2, lambda: one.restore("shop", "rename"), words=("DROP FUNCTION", "DROP PROCEDURE"))
+    settle_target(one.session(), "shop", lambda found: None)  # it is undone
+    assert granted(server) == before
+    one.restore("shop", "replace")
+    assert granted(server) == of_both
+
+
+@pytest.mark.usefixtures("callers")
+def test_an_account_that_is_gone_is_not_made_for_its_grant(server: Server, one: Restoring) -> None:
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (a int)")
+    server.sql("CREATE PROCEDURE pay() SELECT 1", database="shop")
+    one.back_up("shop")
+    server.sql("GRANT EXECUTE ON PROCEDURE shop.pay TO caller@'10.%'")
+    assert one.killed(1, lambda: one.restore("shop", "replace"), words=("RENAME",))
+    server.sql("DROP USER caller@'10.%'")
+    settle_target(one.session(), "shop", lambda found: None)
+    assert granted(server) == set()
+    assert server.sql("SELECT count(*) FROM mysql.user WHERE User = 'caller'") == [(0,)]
+    assert server.sql("SELECT count(*) FROM shop.t") == [(0,)]
+
+
+@pytest.mark.parametrize("server", ["mariadb:11.8"], indirect=True)
+@pytest.mark.parametrize("mode", ["replace", "rename"])
+def test_defaults_count_by_the_sequences_of_their_own_database(server: Server, one: Restoring, mode: str) -> None:
+    """Of what is put in another's place, of what it replaces, and where the living one has no such sequence."""
+    server.sql("CREATE DATABASE source; CREATE SEQUENCE source.numbers START WITH 100")
+    server.sql(
+        "CREATE TABLE source.numbered (id int DEFAULT (NEXTVAL(source.numbers) + 1), n text DEFAULT 'é`source`.')"
+    )
+    server.sql("CREATE TABLE source.kept (id int DEFAULT NEXTVAL(source.numbers), n int) WITH SYSTEM VERSIONING")
+    server.sql("INSERT INTO source.numbered (n) VALUES ('1')")
+    one.back_up("source")
+    server.sql("CREATE DATABASE other; CREATE TABLE other.x (a int)")
+    for target in ("other", "source"):
+        one.restore(target, mode, database="source")
+        assert counts(server, target)
+    server.sql("DROP TABLE source.numbered, source.kept; DROP SEQUENCE source.numbers; CREATE TABLE source.x (a int)")
+    one.restore("source", mode)
+    assert counts(server, "source")
+    if mode == "rename":
+        assert [counts(server, name) for name in samples.names(server) if OWN_NAME.fullmatch(name)].count(True) == 1
+
+
+def counts(server: Server, name: str) -> bool:
+    """Whether rows of `name` count by a sequence of its own; False where it has none."""
+    if not server.sql("SHOW TABLES LIKE 'numbers'", database=name):
+        return False
+    for table in ("numbered", "kept"):
+        assert f"nextval(`{name}`.`numbers`)" in server.sql(f"SHOW CREATE TABLE `{name}`.{table}")[0][1]
+        server.sql(f"INSERT INTO `{name}`.{table} () VALUES ()")
+    assert server.sql(f"SELECT n FROM `{name}`.numbered WHERE id > 101 LIMIT 1") == [("é`source`.",)]
+    return True
