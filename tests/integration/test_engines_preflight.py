@@ -188,6 +188,20 @@ def test_a_foreign_key_that_no_server_takes_back_is_refused(maria: Rig, make: Ma
     assert maria.engine.inspect(name) == ()
 
 
+@pytest.mark.parametrize("name", ["a'b", 'a"b', "a\\b"])
+def test_events_that_the_client_cannot_reach_are_named(maria: Rig, make: Make, name: str) -> None:
+    """Its client looks for a database of the escaped name; without events it has no need to."""
+    event = "CREATE EVENT e ON SCHEDULE EVERY 1 HOUR STARTS '2036-01-01' DO SELECT 1"
+    database = make(maria.server, name, "CREATE TABLE t (a int)", "CREATE PROCEDURE p() SELECT 1", event)
+    (finding,) = blocking(maria.engine.inspect(database))
+    assert "event 'e'" in finding.message
+    with pytest.raises(DumpFailed, match="Unknown database"):
+        maria.dump(database)  # when it does not any more, the finding is to go
+    maria.server.sql(remedy(finding))
+    assert maria.engine.inspect(database) == ()
+    assert b"PROCEDURE" in maria.dump(database).sql
+
+
 def test_changes_of_definitions_wait_for_a_dump(mysql: Rig, make: Make) -> None:
     name = make(mysql.server, "guarded", "CREATE TABLE t (a int)", "CREATE TABLE m (a int) ENGINE=MyISAM")
     with contextlib.closing(mysql.server.connect(name)) as other, other.cursor() as cursor:

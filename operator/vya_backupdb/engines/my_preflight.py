@@ -44,7 +44,7 @@ def of_database(session: Session, product: Product, database: str) -> tuple[Find
         *_hidden_objects(session, product, rights, database),
         *(_broken_views(session, database) if rights.on_all_of(database, "SHOW VIEW") else ()),
         *((*_hidden_policies(session), *_closing_semicolons(session, database)) if product == "MySQL" else ()),
-        *(_foreign_keys(session, database) if product == "MariaDB" else ()),
+        *((*_foreign_keys(session, database), *_lost_events(session, database)) if product == "MariaDB" else ()),
         *(_missing_definers(session, database) if rights.on_all_of("mysql", "SELECT") else ()),
         *_not_transactional(session, database),
         *_other_collations(session, database),
@@ -183,6 +183,21 @@ def _foreign_keys(session: Session, database: str) -> Iterator[Finding]:
                 f"RENAME TABLE {on} to a shorter name, drop the foreign key, add it again with a name of its own, and"
                 " rename the table back",
             )
+
+
+def _lost_events(session: Session, database: str) -> Iterator[Finding]:
+    """MariaDB's client enters a database by its escaped name before it dumps its events: there is none of that name."""
+    if not set("'\"\\") & set(database):
+        return
+    sql = "SELECT EVENT_SCHEMA AS s, EVENT_NAME AS name FROM information_schema.EVENTS WHERE EVENT_SCHEMA = :db"
+    rows = session.rows(sql, f"listing the events of {database!r}", db=database)
+    for name in sorted(str(row["name"]) for row in rows if row["s"] == database):
+        yield obstacle(
+            "NotDumpable",
+            f"event {name!r} of {database!r}: MariaDB's client cannot dump events of a database whose name holds a"
+            " quote or a backslash",
+            f"DROP EVENT {quote(database)}.{quote(name)}, or move all to a database with another name",
+        )
 
 
 def _missing_definers(session: Session, database: str) -> Iterator[Finding]:
