@@ -13,21 +13,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from vya_backupdb import __version__
-from vya_backupdb.cli import (
-    adopt,
-    audit,
-    backup,
-    check,
-    credentials,
-    listing,
-    pin,
-    restore,
-    retention,
-    show,
-    surroundings,
-    users,
-    verify,
-)
+from vya_backupdb.cli import commands, surroundings
 from vya_backupdb.cli.invocation import Invocation
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -37,22 +23,21 @@ SIGINT_OF_TYPER: Final = 130
 
 _log = logging.getLogger(__name__)
 
-app = typer.Typer(
-    name=PROGRAM,
-    help="Back up, restore and expire every database of a MySQL, MariaDB or PostgreSQL server.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for module in (backup, restore, listing, show, verify, adopt, pin, check):
-    module.register(app)
-app.add_typer(retention.app, name="retention")
-app.add_typer(audit.app, name="audit")
-app.add_typer(users.app, name="users")
-app.add_typer(credentials.app, name="credentials")
-app.add_typer(credentials.keys, name="keys")
+
+def application(arguments: Sequence[str] = ()) -> typer.Typer:
+    """Return the program, with the one command that `arguments` call, or with all of them."""
+    made = typer.Typer(
+        name=PROGRAM,
+        help="Back up, restore and expire every database of a MySQL, MariaDB or PostgreSQL server.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(_program)
+    commands.register(made, arguments)
+    return made
 
 
 def _version(wanted: bool) -> None:
@@ -61,7 +46,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _program(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version and end."
@@ -80,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the program with `arguments` and return its exit code; every error has been told on stderr by then."""
     invocation = Invocation()
     try:
-        code = app(list(arguments), standalone_mode=False, prog_name=PROGRAM, obj=invocation)
+        code = application(arguments)(list(arguments), standalone_mode=False, prog_name=PROGRAM, obj=invocation)
         return ExitCode.INTERRUPTED if code == SIGINT_OF_TYPER else int(code or 0)
     except BackupDBError as error:
         return _tell(invocation, error)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vya_backupdb.cli.invocation import Invocation, now
 from vya_backupdb.domain.audit import Actor
@@ -23,7 +23,9 @@ from vya_backupdb.domain.redact import Redactor
 from vya_backupdb.domain.report import Operation
 from vya_backupdb.dumper.auditing import Recorder, unavailable
 from vya_backupdb.dumper.deliver import Delivery, Observe
-from vya_backupdb.engines.audit import AuditLog
+
+if TYPE_CHECKING:
+    from vya_backupdb.engines.audit import AuditLog
 
 FILE: Final = "audit.db"
 LIMIT_BYTES: Final = 1 << 16
@@ -72,7 +74,7 @@ def _open(invocation: Invocation, app: AppConfig, database_id: str) -> tuple[Rec
     return None if log is None else Recorder(log, database_id, who(os.environ)), None
 
 
-def open_log(app: AppConfig, environ: Mapping[str, str], redact: Redactor) -> AuditLog | None:
+def open_log(app: AppConfig, environ: Mapping[str, str], redact: Redactor) -> "AuditLog | None":
     """Return the configured audit log, None if there is none. Raise AuditUnavailable if its URL cannot be used."""
     config = app.audit or AuditConfig()
     if not config.enabled:
@@ -80,7 +82,11 @@ def open_log(app: AppConfig, environ: Mapping[str, str], redact: Redactor) -> Au
     place = _url(config) or _default_file(app, environ)
     if place is None and config.required:
         raise AuditUnavailable("no place for the audit log is known", hint="Set audit.database_url.")
-    return None if place is None else AuditLog(place, redact=redact)
+    if place is None:
+        return None
+    from vya_backupdb.engines.audit import AuditLog  # with all of SQLAlchemy
+
+    return AuditLog(place, redact=redact)
 
 
 def _url(config: AuditConfig) -> str | None:

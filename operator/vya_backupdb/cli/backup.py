@@ -3,12 +3,11 @@
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from vya_backupdb.cli import listeners, options, output, settings
+from vya_backupdb.cli import options, output, settings
 from vya_backupdb.cli.auditing import auditing
 from vya_backupdb.cli.invocation import Format, Invocation, chosen, on_terminal
 from vya_backupdb.cli.working import working
@@ -18,6 +17,9 @@ from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import DatabaseRow, RunReport, to_dict
 from vya_backupdb.dumper.run import Order, dry_run, run_backup
 from vya_backupdb.dumper.session import Tools, open_session
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 
 class Reason(StrEnum):
@@ -140,11 +142,11 @@ def show_report(database: DatabaseConfig, report: RunReport) -> None:
     console.print(mark, output.plain(message), f"[dim]in {output.duration(took)}[/dim]" if took is not None else "")
 
 
-def _cells(row: DatabaseRow) -> tuple[Text, ...]:
+def _cells(row: DatabaseRow) -> "tuple[Text, ...]":
     good = row.status == "success"
     mark = output.cell("✔", "green") if good else output.cell("✘", "bold red")
     last = output.cell(row.backup_id) if good else output.cell(f"{row.reason}: {row.error}", "red")
-    name = output.cell(listeners.label(row.kind, row.name), "italic" if row.kind == "users" else "")
+    name = output.cell(output.label(row.kind, row.name), "italic" if row.kind == "users" else "")
     return (
         mark,
         name,

@@ -1,7 +1,6 @@
 """``vya-backupdb check``: would a backup work, and what would it miss."""
 
 import typer
-from rich.text import Text
 
 from vya_backupdb.cli import options, output, settings
 from vya_backupdb.cli.invocation import Format, Invocation, chosen
@@ -51,7 +50,7 @@ def show_check(database: DatabaseConfig, report: RunReport) -> None:
     where = f"{database.host}:{database.effective_port}"
     server = report.server
     product = f"{server.product} {server.version} at {where}" if server else f"{where}, not reached"
-    console.print(Text.assemble((database.id, "bold"), ("  " + output.plain(product), "dim")))
+    console.print(output.text((database.id, "bold"), ("  " + output.plain(product), "dim")))
     if report.databases:
         table = output.table("database", "size", "backed up", right=("size",), fold=("database", "backed up"))
         for row in report.databases:
@@ -61,9 +60,9 @@ def show_check(database: DatabaseConfig, report: RunReport) -> None:
     storage = report.storage
     if storage is not None:
         free, total = output.size(storage.free_bytes), output.size(storage.total_bytes)
-        console.print(Text(f"volume: {free} free of {total}", style="dim"))
+        console.print(output.text(f"volume: {free} free of {total}", style="dim"))
     for finding in report.findings:
         if finding.reason != "Uncovered":
             console.print(output.finding(finding))
     if report.exit_code == ExitCode.OK:
-        console.print(Text.assemble(("✔", "green"), f" {output.plain(report.message)}"))
+        console.print(output.text(("✔", "green"), f" {output.plain(report.message)}"))

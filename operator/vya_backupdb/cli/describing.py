@@ -1,8 +1,6 @@
 """A backup in JSON and in words, the same wherever a command names one."""
 
-from typing import Any
-
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from vya_backupdb.cli import output
 from vya_backupdb.domain.metadata import BackupMetadata
@@ -10,6 +8,9 @@ from vya_backupdb.domain.notes import PinNote
 from vya_backupdb.domain.series import ADOPTED, PRE_RESTORE, Backup
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.strangers import Stranger
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 #: Why a backup was made, where that is out of the ordinary.
 _MADE: dict[str, str] = {PRE_RESTORE: "safety dump", ADOPTED: "adopted"}
@@ -61,7 +62,7 @@ def stranger_dict(stranger: Stranger) -> dict[str, Any]:
     }
 
 
-def state(stored: StoredBackup, judged: Backup | None) -> Text:
+def state(stored: StoredBackup, judged: Backup | None) -> "Text":
     """Return how a backup stands: good or corrupt, and what else is to be known of it."""
     problem = stored.problem
     text = output.state("good") if problem is None else output.cell(f"corrupt: {problem}", "bold red")

@@ -1,12 +1,11 @@
 """``vya-backupdb list``: each database's last backup and status; with --database, each backup of it."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
-from rich.text import Text
 
-from vya_backupdb.cli import listeners, options, output
+from vya_backupdb.cli import options, output
 from vya_backupdb.cli.describing import backup_dict, rows, state, stranger_dict, trusted
 from vya_backupdb.cli.frame import Frame, framed
 from vya_backupdb.cli.invocation import now
@@ -20,6 +19,9 @@ from vya_backupdb.dumper.session import open_tree
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.strangers import Stranger
 from vya_backupdb.storage.tree import InstanceTree
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 SHOWN_STRANGERS: Final = 20
 
@@ -83,8 +85,8 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _title(database: DatabaseConfig, what: str) -> Text:
-    return Text.assemble((database.id, "bold"), ("  " + output.plain(what), "dim"))
+def _title(database: DatabaseConfig, what: str) -> "Text":
+    return output.text((database.id, "bold"), ("  " + output.plain(what), "dim"))
 
 
 def _show_entries(database: DatabaseConfig, found: Sequence[Entry], failure: RunReport | None) -> None:
@@ -94,7 +96,7 @@ def _show_entries(database: DatabaseConfig, found: Sequence[Entry], failure: Run
     for one in found:
         info = one.last.metadata.file_info if one.last and one.last.metadata else None
         table.add_row(
-            output.cell(listeners.label(one.kind, one.name), "italic" if one.kind == "users" else ""),
+            output.cell(output.label(one.kind, one.name), "italic" if one.kind == "users" else ""),
             output.state(one.status.value),
             output.cell(one.last.id if one.last else None),
             output.cell(output.age(one.last.moment, now()) if one.last else None),
@@ -107,10 +109,10 @@ def _show_entries(database: DatabaseConfig, found: Sequence[Entry], failure: Run
     for one in found:
         if one.error or one.corrupt:
             why = one.error or f"{one.corrupt} of its backups are corrupt; see --database {one.name}"
-            console.print(Text(f"{listeners.label(one.kind, one.name)}: {output.plain(why)}", style="red"))
+            console.print(output.text(f"{output.label(one.kind, one.name)}: {output.plain(why)}", style="red"))
     if failure is not None:
         text = f"the last run failed: {failure.reason}: {output.plain(failure.message)}"
-        console.print(Text(text, style="red"))
+        console.print(output.text(text, style="red"))
 
 
 def _show_backups(database: DatabaseConfig, listed: Sequence[tuple[StoredBackup, Backup]]) -> None:
@@ -138,7 +140,7 @@ def _show_backups(database: DatabaseConfig, listed: Sequence[tuple[StoredBackup,
 
 def _show_strangers(strangers: Sequence[Stranger]) -> None:
     for one in strangers[:SHOWN_STRANGERS]:
-        output.console().print(Text(output.plain(f"{one.kind}: {one.path}: {one.why}"), style="yellow"))
+        output.console().print(output.text(output.plain(f"{one.kind}: {one.path}: {one.why}"), style="yellow"))
     if len(strangers) > SHOWN_STRANGERS:
         more = f"and {len(strangers) - SHOWN_STRANGERS} more files that are no backups; --format json names all"
-        output.console().print(Text(more, style="yellow"))
+        output.console().print(output.text(more, style="yellow"))

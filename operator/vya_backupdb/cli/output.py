@@ -8,16 +8,19 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, TextIO
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from vya_backupdb.cli.invocation import Format, on_terminal
 from vya_backupdb.domain.metadata import size_human
+from vya_backupdb.domain.redact import Redactor
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.dumper.events import Noted
+
+if TYPE_CHECKING:
+    # a Job prints JSON, and has no use for it
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 WIDTH_OF_A_FILE: Final = 160
 
@@ -37,13 +40,15 @@ STYLES: Final = {
 }
 
 
-def plain(text: str) -> str:
-    """Return `text` with every character that does not print shown as an escape: no name moves the cursor."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+def plain(words: str) -> str:
+    """Return `words` with every character that does not print shown as an escape: no name moves the cursor."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in words)
 
 
-def console(stream: TextIO | None = None) -> Console:
+def console(stream: TextIO | None = None) -> "Console":
     """Return a console on `stream` (default: stdout). A file gets no colours, and room for long names."""
+    from rich.console import Console
+
     stream = sys.stdout if stream is None else stream
     width = None if on_terminal(stream) else WIDTH_OF_A_FILE
     return Console(file=stream, highlight=False, width=width, soft_wrap=False)
@@ -64,25 +69,35 @@ def print_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def say_done(text: str) -> None:
+def say_done(words: str) -> None:
     """Print that something was done."""
-    console().print(Text.assemble(("✔", "green"), f" {plain(text)}"))
+    console().print(text(("✔", "green"), f" {plain(words)}"))
 
 
-def cell(value: object, style: str = "") -> Text:
+def text(*parts: str | tuple[str, str], style: str = "") -> "Text":
+    """Return `parts`, each alone or with a style of its own, as one line; nothing in them is taken for markup."""
+    from rich.text import Text
+
+    return Text.assemble(*parts, style=style)
+
+
+def cell(value: object, style: str = "") -> "Text":
     """Return `value` for a table; None and '' are a dim dash."""
     if value is None or value == "":
-        return Text("-", style="dim")
-    return Text(plain(str(value)), style=style)
+        return text("-", style="dim")
+    return text(plain(str(value)), style=style)
 
 
-def state(word: str) -> Text:
+def state(word: str) -> "Text":
     """Return a status word in its colour."""
-    return Text(word, style=STYLES.get(word, ""))
+    return text(word, style=STYLES.get(word, ""))
 
 
-def table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> Table:
+def table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) -> "Table":
     """Return an empty table in the house style; `right` are aligned right, `fold` may be broken into lines."""
+    from rich import box
+    from rich.table import Table
+
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=False)
     for column in columns:
         folds = column in fold
@@ -95,10 +110,22 @@ def table(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = ()) ->
     return made
 
 
-def finding(one: Finding) -> Text:
+def finding(one: Finding) -> "Text":
     """Return one line: what a check found, red if it is in the way of a backup."""
     mark, style = ("✘", "bold red") if one.blocking else ("!", "yellow")
-    return Text.assemble((mark, style), f" {one.reason}: {plain(one.message)}")
+    return text((mark, style), f" {one.reason}: {plain(one.message)}")
+
+
+def note_text(event: Noted, redact: Redactor) -> "Text":
+    """Return a note as one line."""
+    where = f"{plain(event.name)}: " if event.name else ""
+    style = "yellow" if event.level == "warning" else "dim"
+    return text(f"{event.level}: {where}{plain(redact(event.message))}", style=style)
+
+
+def label(kind: str, name: str) -> str:
+    """Return how a database, or the users file, is called in a table."""
+    return "users and roles" if kind == "users" else plain(name)
 
 
 def size(number: int | None) -> str:

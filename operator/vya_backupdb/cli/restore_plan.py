@@ -5,8 +5,6 @@ The keys of the document are stable: a program may rest on them.
 
 from typing import Any
 
-from rich.text import Text
-
 from vya_backupdb.cli import output
 from vya_backupdb.cli.invocation import Format
 from vya_backupdb.domain.undertaking import OnExisting
@@ -24,9 +22,11 @@ def show_plan(plan: Plan, wanted: Format | None) -> None:
     for number, line in enumerate(plan_lines(plan), 1):
         console.print(f"  [cyan]{number}[/cyan] ", output.plain(line), sep="")
     for name, value in _facts(plan):
-        console.print(Text(f"  {name}: {output.plain(value)}", style="dim"))
+        console.print(output.text(f"  {name}: {output.plain(value)}", style="dim"))
     for refusal in plan.refusals:
-        console.print(Text(f"✘ refused: {output.plain(f'{refusal.message} ({refusal.hint})')}", style="bold red"))
+        console.print(
+            output.text(f"✘ refused: {output.plain(f'{refusal.message} ({refusal.hint})')}", style="bold red")
+        )
 
 
 def plan_lines(plan: Plan) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from vya_backupdb.cli import options, output, settings
 from vya_backupdb.cli.auditing import auditing
@@ -118,7 +117,7 @@ def accept(
     for one in accepted:
         output.say_done(f"accepted: {one.backup or 'the server'}: {one.finding}")
     if not accepted:
-        output.console().print(Text("nothing waits to be accepted", style="dim"))
+        output.console().print(output.text("nothing waits to be accepted", style="dim"))
     return ExitCode.OK
 
 
@@ -159,13 +158,13 @@ def show_plan(database: DatabaseConfig, pruning: Pruning) -> None:
     deleted = [one for one in pruning.plan.decisions if one.action is Action.DELETE]
     freed = output.size(sum(one.backup.size_bytes for one in deleted))
     console = output.console()
-    console.print(Text(database.id, style="bold"))
+    console.print(output.text(database.id, style="bold"))
     console.print(table)
     kept = len(pruning.plan.decisions) - len(deleted)
-    console.print(Text(f"{kept} to keep, {len(deleted)} to delete ({freed})", style="dim"))
+    console.print(output.text(f"{kept} to keep, {len(deleted)} to delete ({freed})", style="dim"))
     anomalies = [f"{one.id}: {one.anomaly}; see 'retention accept'" for one in pruning.judged.anomalies]
     for text in (*anomalies, *([pruning.refusal.message] if pruning.refusal else [])):
-        console.print(Text(f"! {output.plain(text)}", style="yellow"))
+        console.print(output.text(f"! {output.plain(text)}", style="yellow"))
 
 
 def _show_end(report: RunReport) -> None:

@@ -11,50 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from vya_backupdb.domain.config import AppConfig, parse_config
 from vya_backupdb.domain.errors import ConfigurationError
 
+PREFIX: Final = "VYA_BACKUPDB_"
+DOTENV: Final = ".env"
 DEFAULT_PATH: Final = Path("/etc/vya-backupdb/config.yaml")
-
-
-class Overrides(BaseSettings):
-    """The top-level keys of the configuration as the environment gives them; texts are not converted here."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="VYA_BACKUPDB_",
-        env_nested_delimiter="__",
-        env_file=".env",
-        env_file_encoding="utf-8",
-        extra="ignore",
-    )
-
-    application_name: str | None = None
-    version: str | None = None
-    environment: str | None = None
-    time_zone: str | None = None
-    owner: str | None = None
-    schedule: str | None = None
-    databases: list[dict[str, Any]] | None = None
-    storage: dict[str, Any] | None = None
-    retention: dict[str, Any] | None = None
-    logging: dict[str, Any] | None = None
-    audit: dict[str, Any] | None = None
-    credentials: dict[str, Any] | None = None
-    run: dict[str, Any] | None = None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the environment first, then ``.env``; nothing else."""
-        return env_settings, dotenv_settings
 
 
 class _Loader(yaml.SafeLoader):
@@ -77,7 +40,7 @@ def load_config(path: Path) -> AppConfig:
 
     Raise ConfigurationError that names the file and the field, or the line, and says what to do.
     """
-    return parse_config(merge(_read(path), _overrides()), source=str(path))
+    return parse_config(merge(_read(path), _overrides(os.environ)), source=str(path))
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,14 +85,11 @@ def _parse(text: str, path: Path) -> Mapping[str, Any]:
     return data
 
 
-def _overrides() -> dict[str, Any]:
-    try:
-        return Overrides().model_dump(exclude_none=True, exclude_unset=True)
-    except (SettingsError, ValueError) as error:
-        # pydantic's text holds the value; the name of the variable is enough to mend it
-        names = [name for name in Overrides.model_fields if f'"{name}"' in str(error) or f"\n{name}" in str(error)]
-        variable = f"VYA_BACKUPDB_{(names or ['…'])[0].upper()}"
-        raise ConfigurationError(
-            f"the environment variable {variable} cannot be read",
-            hint="Write nested fields with '__', or the whole value as JSON.",
-        ) from None
+def _overrides(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the environment says. What reads it is large, and loaded only if there is something to read."""
+    fields = {f"{PREFIX}{name}".upper() for name in AppConfig.model_fields}
+    if not any(name.upper().partition("__")[0] in fields for name in environ) and not Path(DOTENV).exists():
+        return {}
+    from vya_backupdb.cli.overrides import overrides
+
+    return overrides(PREFIX, DOTENV)

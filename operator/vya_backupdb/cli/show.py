@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from vya_backupdb.cli import output
 from vya_backupdb.cli.describing import backup_dict, pin_dict, rows, state, trusted
@@ -73,7 +72,7 @@ def _document(stored: StoredBackup, found: Backup, notes: Notes) -> dict[str, An
 
 def _show(stored: StoredBackup, found: Backup) -> None:
     console = output.console()
-    console.print(Text(output.plain(stored.id), style="bold"))
+    console.print(output.text(output.plain(stored.id), style="bold"))
     table = output.table("", "", fold=("",))
     table.show_header = False
     table.add_row("state", state(stored, found))
@@ -82,14 +81,14 @@ def _show(stored: StoredBackup, found: Backup) -> None:
     console.print(table)
     metadata = trusted(stored)
     for warning in metadata.warnings if metadata else ():
-        console.print(Text(f"! {output.plain(warning)}", style="yellow"))
+        console.print(output.text(f"! {output.plain(warning)}", style="yellow"))
     if metadata is not None and metadata.tables:
         _show_tables(metadata)
     by_hand = byhand.commands(stored)
     if by_hand:
-        console.print(Text("to restore it by hand:", style="bold"))
+        console.print(output.text("to restore it by hand:", style="bold"))
         for command in by_hand:
-            console.print(Text(f"  {output.plain(command)}"), soft_wrap=True)
+            console.print(output.text(f"  {output.plain(command)}"), soft_wrap=True)
 
 
 def _facts(stored: StoredBackup, metadata: BackupMetadata | None) -> Mapping[str, str]:
@@ -128,4 +127,4 @@ def _show_tables(metadata: BackupMetadata) -> None:
     output.console().print(shown)
     if len(tables) > SHOWN_TABLES:
         more = f"and {len(tables) - SHOWN_TABLES} more tables; --format json names all"
-        output.console().print(Text(more, style="dim"))
+        output.console().print(output.text(more, style="dim"))

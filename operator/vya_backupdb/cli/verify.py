@@ -5,7 +5,6 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from vya_backupdb.cli import options, output
 from vya_backupdb.cli.frame import Frame, framed
@@ -102,10 +101,10 @@ def _show(one: Verified) -> None:
     said = (
         f"{output.size(one.raw_bytes)} in {output.duration(one.seconds)}" if good else f"{one.outcome}: {one.problem}"
     )
-    output.console().print(Text.assemble(mark, f" {one.stored.id}  ", (output.plain(said), "dim" if good else "red")))
+    output.console().print(output.text(mark, f" {one.stored.id}  ", (output.plain(said), "dim" if good else "red")))
 
 
 def _show_end(results: list[Verified]) -> None:
     counts = [(outcome, sum(one.outcome is outcome for one in results)) for outcome in Outcome]
     said = ", ".join(f"{number} {outcome.value}" for outcome, number in counts if number)
-    output.console().print(Text(f"{counted(len(results), 'backup')}: {said}", style="dim"))
+    output.console().print(output.text(f"{counted(len(results), 'backup')}: {said}", style="dim"))

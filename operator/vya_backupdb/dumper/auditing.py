@@ -9,7 +9,7 @@ costs its time-out twice at most, however many databases there are.
 import logging
 import threading
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vya_backupdb.domain.audit import Actor, AuditEntry, Deleted, of_deletions, of_row, of_run
 from vya_backupdb.domain.errors import AuditUnavailable
@@ -17,7 +17,9 @@ from vya_backupdb.domain.report import DatabaseRow, Finding, RunReport
 from vya_backupdb.domain.series import Backup
 from vya_backupdb.dumper.deliver import Observe
 from vya_backupdb.dumper.run import ALREADY_DONE
-from vya_backupdb.engines.audit import AuditLog
+
+if TYPE_CHECKING:
+    from vya_backupdb.engines.audit import AuditLog
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ def unavailable(error: AuditUnavailable) -> Observe:
 class Recorder:
     """Takes each state of a run's report; safe from several threads; never raises."""
 
-    def __init__(self, log: AuditLog, database_id: str, actor: Actor) -> None:
+    def __init__(self, log: "AuditLog", database_id: str, actor: Actor) -> None:
         self._audit, self._database_id, self._actor = log, database_id, actor
         self._lock = threading.Lock()
         self._seen: set[tuple[str, str]] = set()

@@ -33,10 +33,10 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
+from sqlalchemy.types import UserDefinedType
 
 from vya_backupdb.domain.audit import AuditEntry
 from vya_backupdb.domain.errors import AuditUnavailable
@@ -57,13 +57,23 @@ _ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
     "mysql": {**_MYSQL, "charset": "utf8mb4"},
     "mariadb": {**_MYSQL, "charset": "utf8mb4"},
 }
-_MICROSECONDS: Final = mysql.DATETIME(fsp=6)
+
+
+class _Microseconds(UserDefinedType[datetime]):
+    """``DATETIME(6)`` of MySQL and MariaDB; their whole dialect would be loaded for this one word."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return the words for CREATE TABLE."""
+        return "DATETIME(6)"
+
 
 _table: Final = Table(
     TABLE,
     MetaData(),
     Column("id", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
-    Column("timestamp", DateTime(timezone=True).with_variant(_MICROSECONDS, "mysql", "mariadb"), nullable=False),
+    Column("timestamp", DateTime(timezone=True).with_variant(_Microseconds(), "mysql", "mariadb"), nullable=False),
     Column("operation", String(50), nullable=False),
     Column("database_id", String(100)),
     Column("database_name", String(255)),
@@ -75,8 +85,6 @@ _table: Final = Table(
     Column("actor", String(255)),
     Column("run_id", String(100)),
     Column("backup_id", Text()),
-    mysql_charset="utf8mb4",
-    mariadb_charset="utf8mb4",
 )
 
 
@@ -189,6 +197,10 @@ def _make_table(connection: Connection) -> None:
     """Make what is missing of the table; look before, because an account that may only insert need not create."""
     found = inspect(connection)
     if not found.has_table(TABLE):
+        name = connection.dialect.name
+        if name in {"mysql", "mariadb"}:
+            # not where the table is described: SQLAlchemy loads the whole dialect of each option that it meets
+            _table.dialect_kwargs[f"{name}_charset"] = "utf8mb4"
         connection.execute(CreateTable(_table, if_not_exists=True))
         connection.commit()
         return

@@ -14,15 +14,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from vya_backupdb.domain.errors import DumpFailed
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo, UsersInfo
 from vya_backupdb.domain.report import Finding
 from vya_backupdb.domain.schema import Schema
-from vya_backupdb.engines.accounts import Accounts
 from vya_backupdb.engines.loading import Fitted, Inspector, Loader, LoadOptions
-from vya_backupdb.engines.placing import Placer
+
+if TYPE_CHECKING:
+    # what only a restore or a command for users needs: a dump does without its models
+    from vya_backupdb.engines.accounts import Accounts
+    from vya_backupdb.engines.placing import Placer
 
 Product = Literal["PostgreSQL", "MariaDB", "MySQL"]
 
@@ -221,7 +224,7 @@ class Engine(Protocol):
         """Whether every restore loads into a scratch database, which gets its name at the end."""
 
     @property
-    def placer(self) -> Placer:
+    def placer(self) -> "Placer":
         """Return what puts a restored database in its place."""
 
     def connect_check(self) -> ServerInfo:
@@ -262,7 +265,7 @@ class Engine(Protocol):
     def users(self) -> UsersDump:
         """Return the accounts, roles and grants of the server."""
 
-    def accounts(self) -> Accounts:
+    def accounts(self) -> "Accounts":
         """Return what reads, restores and shows the server's accounts; nothing is connected yet."""
 
     def exists(self, database: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import DumpFailed, WrongServer
@@ -23,11 +23,8 @@ from vya_backupdb.domain.users_file import MARKER
 from vya_backupdb.engines import (
     locks,
     my_catalog,
-    my_loader,
     my_preflight,
-    my_restore,
     my_schema,
-    my_users,
     stderr,
     tls,
 )
@@ -45,16 +42,16 @@ from vya_backupdb.engines.base import (
     UsersDump,
 )
 from vya_backupdb.engines.clients import Client, Clients
-from vya_backupdb.engines.loader import FileInspector, FileLoader
 from vya_backupdb.engines.loading import Fitted, LoadOptions
-from vya_backupdb.engines.my_accounts import MyAccounts
-from vya_backupdb.engines.my_place import MySQLPlacer
 from vya_backupdb.engines.my_scan import MySQLScanner
 from vya_backupdb.engines.my_session import Server, Session, product_of
-from vya_backupdb.engines.my_statements import MyReader
-from vya_backupdb.engines.my_transforms import MyRules
 from vya_backupdb.engines.pg_scan import MarkerScanner
-from vya_backupdb.engines.users_text import users_dump
+
+if TYPE_CHECKING:
+    # imported by the methods that need them: most of a Job's start would else go into what it does not do
+    from vya_backupdb.engines.loader import FileInspector, FileLoader
+    from vya_backupdb.engines.my_accounts import MyAccounts
+    from vya_backupdb.engines.my_place import MySQLPlacer
 
 _EVERYTHING: Final = LoadOptions()
 SYSTEM_DATABASES: Final = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
@@ -94,7 +91,13 @@ class MySQL:
         self._clients = clients
         self._redact = redact
         self._server = Server(config, credentials, redact)
-        self.placer = MySQLPlacer(self._server)
+
+    @cached_property
+    def placer(self) -> "MySQLPlacer":
+        """See `base.Engine.placer`."""
+        from vya_backupdb.engines.my_place import MySQLPlacer
+
+        return MySQLPlacer(self._server)
 
     def connect_check(self) -> ServerInfo:
         """See `base.Engine.connect_check`."""
@@ -233,19 +236,28 @@ class MySQL:
 
     def users(self) -> UsersDump:
         """See `base.Engine.users`."""
+        from vya_backupdb.engines import my_users
+        from vya_backupdb.engines.users_text import users_dump
+
         read = my_users.read(self._server, self._product, self._info.version)
         return users_dump(read, my_users.comments(self._product), my_users.preamble(self._product))
 
-    def accounts(self) -> MyAccounts:
+    def accounts(self) -> "MyAccounts":
         """See `base.Engine.accounts`."""
+        from vya_backupdb.engines.my_accounts import MyAccounts
+
         return MyAccounts(self._server, lambda: self._info)
 
     def exists(self, database: str) -> bool:
         """See `base.Engine.exists`."""
+        from vya_backupdb.engines import my_restore
+
         return my_restore.exists(self._server, database)
 
     def create(self, database: str, settings: DatabaseSettings, *, marker: str = "") -> tuple[str, ...]:
         """See `base.Engine.create`."""
+        from vya_backupdb.engines import my_restore
+
         return my_restore.create(self._server, self._product, database, settings, marker)
 
     def fitted(self, settings: DatabaseSettings, options: LoadOptions) -> Fitted:
@@ -253,14 +265,24 @@ class MySQL:
         del options
         return Fitted(settings)
 
-    def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
+    def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> "FileInspector":
         """See `base.Engine.inspector`."""
+        from vya_backupdb.engines import my_loader
+        from vya_backupdb.engines.loader import FileInspector
+        from vya_backupdb.engines.my_statements import MyReader
+        from vya_backupdb.engines.my_transforms import MyRules
+
         rules = MyRules(options, my_loader.facts(self._server, self._info), target)
         return FileInspector(MyReader(my_loader.packet_limit(self._server)), rules)
 
     @contextmanager
-    def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> Iterator[FileLoader]:
+    def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> "Iterator[FileLoader]":
         """See `base.Engine.loader`."""
+        from vya_backupdb.engines import my_loader
+        from vya_backupdb.engines.loader import FileLoader
+        from vya_backupdb.engines.my_statements import MyReader
+        from vya_backupdb.engines.my_transforms import MyRules
+
         reader = MyReader(my_loader.packet_limit(self._server))
         rules = MyRules(options, my_loader.facts(self._server, self._info), database)
         with my_loader.target(self._server, self._product, database) as target:
@@ -272,6 +294,8 @@ class MySQL:
 
     def drop(self, database: str, *, identity: str | None = None) -> None:
         """See `base.Engine.drop`."""
+        from vya_backupdb.engines import my_restore
+
         my_restore.drop(self._server, database, identity=identity)
 
     def schema(self, database: str) -> Schema:
@@ -281,6 +305,8 @@ class MySQL:
 
     def count(self, database: str, *, without: str = "") -> Count:
         """See `base.Engine.count`."""
+        from vya_backupdb.engines import my_restore
+
         return my_restore.count(self._server, database, without=without)
 
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,14 +24,9 @@ from vya_backupdb.domain.users_file import MARKER
 from vya_backupdb.engines import (
     locks,
     pg_catalog,
-    pg_database_roles,
     pg_errors,
-    pg_loader,
     pg_preflight,
-    pg_restore,
     pg_schema,
-    pg_swap,
-    pg_users,
     stderr,
 )
 from vya_backupdb.engines.base import (
@@ -46,14 +41,15 @@ from vya_backupdb.engines.base import (
     UsersDump,
 )
 from vya_backupdb.engines.clients import Clients
-from vya_backupdb.engines.loader import FileInspector, FileLoader
 from vya_backupdb.engines.loading import Fitted, LoadOptions
-from vya_backupdb.engines.pg_accounts import PgAccounts
 from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
 from vya_backupdb.engines.pg_session import Server, Session, known_timeouts, version_words
-from vya_backupdb.engines.pg_statements import PgReader
-from vya_backupdb.engines.pg_transforms import PgRules
-from vya_backupdb.engines.users_text import users_dump
+
+if TYPE_CHECKING:
+    # imported by the methods that need them: most of a Job's start would else go into what it does not do
+    from vya_backupdb.engines.loader import FileInspector, FileLoader
+    from vya_backupdb.engines.pg_accounts import PgAccounts
+    from vya_backupdb.engines.pg_swap import PostgreSQLPlacer
 
 _EVERYTHING: Final = LoadOptions()
 _UNKNOWN_BELOW_17: Final = b"SET transaction_timeout = 0;\n"
@@ -85,7 +81,13 @@ class PostgreSQL:
         self._clients = clients
         self._redact = redact
         self._server = Server(config, credentials, redact)
-        self.placer = pg_swap.PostgreSQLPlacer(self._server)
+
+    @cached_property
+    def placer(self) -> "PostgreSQLPlacer":
+        """See `base.Engine.placer`."""
+        from vya_backupdb.engines.pg_swap import PostgreSQLPlacer
+
+        return PostgreSQLPlacer(self._server)
 
     def connect_check(self) -> ServerInfo:
         """See `base.Engine.connect_check`."""
@@ -252,43 +254,68 @@ class PostgreSQL:
 
     def users(self) -> UsersDump:
         """See `base.Engine.users`."""
+        from vya_backupdb.engines import pg_users
+        from vya_backupdb.engines.users_text import users_dump
+
         return users_dump(pg_users.read(self._server), pg_users.COMMENTS, pg_users.PREAMBLE)
 
-    def accounts(self) -> PgAccounts:
+    def accounts(self) -> "PgAccounts":
         """See `base.Engine.accounts`."""
+        from vya_backupdb.engines.pg_accounts import PgAccounts
+
         return PgAccounts(self._server)
 
     def exists(self, database: str) -> bool:
         """See `base.Engine.exists`."""
+        from vya_backupdb.engines import pg_restore
+
         return pg_restore.exists(self._server, database)
 
     def create(self, database: str, settings: DatabaseSettings, *, marker: str = "") -> tuple[str, ...]:
         """See `base.Engine.create`: a database has an id, and needs no marker."""
         del marker
+        from vya_backupdb.engines import pg_restore
+
         return pg_restore.create(self._server, database, settings)
 
     def fitted(self, settings: DatabaseSettings, options: LoadOptions) -> Fitted:
         """See `base.Engine.fitted`."""
+        from vya_backupdb.engines import pg_database_roles
+
         with self._server.session() as session:
             return pg_database_roles.fitted(session, settings, options)
 
-    def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> FileInspector:
+    def inspector(self, target: str, options: LoadOptions = _EVERYTHING) -> "FileInspector":
         """See `base.Engine.inspector`."""
+        from vya_backupdb.engines import pg_loader
+        from vya_backupdb.engines.loader import FileInspector
+        from vya_backupdb.engines.pg_statements import PgReader
+        from vya_backupdb.engines.pg_transforms import PgRules
+
         return FileInspector(PgReader(), PgRules(options, pg_loader.facts(self._server)))
 
     @contextmanager
-    def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> Iterator[FileLoader]:
+    def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> "Iterator[FileLoader]":
         """See `base.Engine.loader`."""
+        from vya_backupdb.engines import pg_loader
+        from vya_backupdb.engines.loader import FileLoader
+        from vya_backupdb.engines.pg_statements import PgReader
+        from vya_backupdb.engines.pg_transforms import PgRules
+
         rules = PgRules(options, pg_loader.facts(self._server))
         with pg_loader.target(self._server, database) as target:
             yield FileLoader(PgReader(), rules, target, database=database, redact=self._redact)
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
         """See `base.Engine.finish`."""
+        from vya_backupdb.engines import pg_restore
+
         return pg_restore.finish(self._server, database, settings)
 
     def drop(self, database: str, *, identity: str | None = None) -> None:
         """See `base.Engine.drop`."""
+        from vya_backupdb.engines import pg_restore
+
         pg_restore.drop(self._server, database, identity=identity)
 
     def schema(self, database: str) -> Schema:
@@ -299,6 +326,8 @@ class PostgreSQL:
     def count(self, database: str, *, without: str = "") -> Count:
         """See `base.Engine.count`."""
         del without
+        from vya_backupdb.engines import pg_restore
+
         return pg_restore.count(self._server, database)
 
 

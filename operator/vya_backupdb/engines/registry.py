@@ -4,17 +4,15 @@ An engine is imported when it is needed: the other one's driver alone would take
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from vya_backupdb.domain.config import DatabaseConfig, DatabaseType
 from vya_backupdb.domain.users_file import MARKER
 from vya_backupdb.engines.base import Credentials, Engine, StreamScanner
 from vya_backupdb.engines.clients import Clients
-from vya_backupdb.engines.my_scan import MySQLScanner
-from vya_backupdb.engines.my_statements import MyReader
-from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
-from vya_backupdb.engines.pg_statements import PgReader
-from vya_backupdb.engines.reach import Reach
+
+if TYPE_CHECKING:
+    from vya_backupdb.engines.reach import Reach
 
 
 class _Maker(Protocol):
@@ -39,10 +37,7 @@ _ENGINES: Final[dict[DatabaseType, Callable[[], _Maker]]] = {
     DatabaseType.POSTGRESQL: _postgresql,
     DatabaseType.MYSQL: _mysql,
 }
-_SCANNERS: Final[dict[DatabaseType, Callable[[], StreamScanner]]] = {
-    DatabaseType.POSTGRESQL: PgScanner,
-    DatabaseType.MYSQL: MySQLScanner,
-}
+
 #: The most that any server lets ``max_allowed_packet`` be, and so a statement.
 _LARGEST_PACKET: Final = 1 << 30
 
@@ -58,8 +53,12 @@ def engine_for(
     return _ENGINES[database.type]()(database, credentials, clients=clients, redact=redact)
 
 
-def reach_for(kind: DatabaseType) -> Reach:
+def reach_for(kind: DatabaseType) -> "Reach":
     """Return what tells whether a foreign file of that kind concerns one database alone, without any server."""
+    from vya_backupdb.engines.my_statements import MyReader
+    from vya_backupdb.engines.pg_statements import PgReader
+    from vya_backupdb.engines.reach import Reach
+
     if kind is DatabaseType.POSTGRESQL:
         return Reach(PgReader(), is_postgresql=True)
     return Reach(MyReader(_LARGEST_PACKET), is_postgresql=False)
@@ -67,4 +66,9 @@ def reach_for(kind: DatabaseType) -> Reach:
 
 def scanner_for(kind: DatabaseType, *, users: bool = False) -> StreamScanner:
     """Return a fresh scanner for a file of that kind, to look at a stored backup without any server."""
-    return MarkerScanner(MARKER.encode()) if users else _SCANNERS[kind]()
+    from vya_backupdb.engines.my_scan import MySQLScanner
+    from vya_backupdb.engines.pg_scan import MarkerScanner, PgScanner
+
+    if users:
+        return MarkerScanner(MARKER.encode())
+    return PgScanner() if kind is DatabaseType.POSTGRESQL else MySQLScanner()

@@ -12,12 +12,14 @@ Messages name files, keys and fields; never a value.
 
 import stat
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vya_backupdb.domain.config import CredentialsConfig
 from vya_backupdb.domain.credentials import Credentials, is_token, parse_store
 from vya_backupdb.domain.errors import CredentialsMissing, CredentialsUnreadable
-from vya_backupdb.storage.crypto import Keyring, legacy_key
+
+if TYPE_CHECKING:
+    from vya_backupdb.storage.crypto import Keyring
 
 __all__ = ["Credentials", "files_of", "is_mounted_secret", "is_store", "load", "load_keyring", "open_mode", "read_file"]
 
@@ -98,7 +100,7 @@ def _plain(path: Path, data: bytes) -> str:
         raise CredentialsUnreadable(f"{path} does not hold UTF-8 text", hint="Write the value in UTF-8.") from None
 
 
-def _opened(keyring: Keyring, path: Path, data: bytes) -> str:
+def _opened(keyring: "Keyring", path: Path, data: bytes) -> str:
     token = data.decode("ascii", "replace").strip()
     if not is_token(token):
         raise CredentialsUnreadable(
@@ -152,11 +154,13 @@ def is_mounted_secret(path: Path) -> bool:
     return any((parent / "..data").is_symlink() for parent in path.parents)
 
 
-def load_keyring(config: CredentialsConfig) -> Keyring:
+def load_keyring(config: CredentialsConfig) -> "Keyring":
     """Return the keys that open the tokens: those of the keyring, then the one derived from the old host name.
 
     Raise CredentialsMissing if there are none, CredentialsUnreadable if a line of the keyring is no key.
     """
+    from vya_backupdb.storage.crypto import Keyring, legacy_key  # 6 MiB, which plain credentials do without
+
     derived = legacy_key(config.legacy_hostname or "") if config.key_derivation == "hostname-based" else None
     if config.keyring is None:
         if derived is None:

@@ -27,7 +27,7 @@ from tests.unit.builders.samples import (
 
 from vya_backupdb.builders import labels
 from vya_backupdb.builders.jobs import JobSettings, backup_cronjob, check_job, manual_job, restore_job
-from vya_backupdb.cli.app import app
+from vya_backupdb.cli.app import application
 from vya_backupdb.domain.config import parse_config
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import run_id
@@ -280,7 +280,7 @@ def test_time_and_tries(name: str, deadline: int, backoff: int, ttl: int | None)
 
 def _parameters(words: list[str]) -> Iterator[tuple[str, Any]]:
     """Parse `words` as the program would, and yield each parameter that it would get."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(application())
     context = None
     while hasattr(command, "commands"):
         context = command.make_context("vya-backupdb", [words[0]], parent=context, resilient_parsing=True)
