@@ -11,6 +11,7 @@ from typing import Final
 
 from vya_backupdb.domain.metadata import TableInfo
 from vya_backupdb.engines.base import ScanResult
+from vya_backupdb.engines.seeking import find_by
 
 _TAIL: Final = 4096
 _MARKER: Final = re.compile(
@@ -138,7 +139,7 @@ class PgScanner:
 
     def _in_rows(self, data: bytes, position: int, table: tuple[bytes, bytes], final: bool) -> tuple[int, bool]:
         # the newline before '\.' may be that of the header: a table without rows
-        end = data.find(_END_OF_DATA, max(0, position - 1))
+        end = find_by(data, _END_OF_DATA, 1, max(0, position - 1))
         if end >= 0:
             self._rows[table] += data.count(b"\n", position, end + 1)
             self._table = None
