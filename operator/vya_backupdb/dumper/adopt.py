@@ -30,12 +30,11 @@ from vya_backupdb.dumper.pipeline import Meter, Passed
 from vya_backupdb.dumper.session import Tools
 from vya_backupdb.engines.registry import reach_for, scanner_for
 from vya_backupdb.storage.catalog import StoredBackup
-from vya_backupdb.storage.compress import GzipWriter, gunzip_members
+from vya_backupdb.storage.compress import READ_BYTES, GzipWriter, crc32, gunzip_members
 from vya_backupdb.storage.faults import map_os_errors
 from vya_backupdb.storage.pending import PendingBackup
 from vya_backupdb.storage.tree import InstanceTree
 
-READ_BYTES: Final = 1 << 20
 HEAD_BYTES: Final = 8 << 10
 _GZIP: Final = b"\x1f\x8b"
 _CLIENTS: Final = (
@@ -87,7 +86,7 @@ def adopt(app: AppConfig, config: DatabaseConfig, tree: InstanceTree, tools: Too
             with tree.open(order.database, foreign.taken_at.astimezone(zone), order.run) as pending:
                 _copy(descriptor, pending, foreign, order, tools, level=app.storage.compression_level)
                 pending.finish()
-                _require_same(pending, foreign, config, tools)
+                _require_same(pending, foreign, tools)
                 draft = _metadata(config, order, foreign, taken_at=foreign.taken_at.astimezone(zone))
                 return pending.publish(timed(draft, 0))
 
@@ -141,13 +140,13 @@ def _look(descriptor: int, config: DatabaseConfig, order: Order, tools: Tools) -
     """Read all of the file. Raise DumpFailed unless it is one whole dump, in this dialect, of one database."""
     scanner, reach = scanner_for(config.type), reach_for(config.type)
     members: list[int] = []
-    head, total = b"", 0
+    head, total, crc = b"", 0, 0
     for piece in _plain(descriptor, tools, order.file, members.append):
         head = head if len(head) >= HEAD_BYTES else (head + piece)[:HEAD_BYTES]
-        total += len(piece)
+        total, crc = total + len(piece), crc32(piece, crc)
         scanner.feed(piece)
         reach.feed(piece)
-    passed = Passed(scanner.result(), total)
+    passed = Passed(scanner.result(), total, crc)
     if not passed.scan.complete:
         raise DumpFailed(
             f"{order.file} is no complete dump for {config.type.value}: {passed.scan.problem}",
@@ -176,14 +175,11 @@ def _copy(
             gzip.write(piece)
 
 
-def _require_same(pending: PendingBackup, foreign: _Foreign, config: DatabaseConfig, tools: Tools) -> None:
+def _require_same(pending: PendingBackup, foreign: _Foreign, tools: Tools) -> None:
     """Read the copy back from the disk. Raise DumpFailed unless it holds what was judged: the file may have changed."""
     meter = Meter(tools.say, name=pending.id, kind="database", lock=None)
-    scanner = scanner_for(config.type)
-    again = pipeline.read_back(
-        pending.reread(), scanner=scanner, meter=meter, source=pending.id, check=tools.stop.check
-    )
-    if again != foreign.passed:
+    again = pipeline.read_back(pending.reread(), meter=meter, source=pending.id, check=tools.stop.check)
+    if again != foreign.passed.content:
         raise DumpFailed(f"{pending.id}: the copy holds other content than the file had", hint="Does it still grow?")
 
 

@@ -1,7 +1,7 @@
 """The backup of one database: lock, snapshot, preflight, dump, judge, read back, publish. In this order, or not at all.
 
 A backup is published only if all of these hold: exit code 0; the closing marker; stderr clean by the known list; the
-file as long as what was written; hash, CRC, marker and tables the same when read back from the disk; the snapshot's
+file as long as what was written; hash, length and CRC of it and of its text the same when read back; the snapshot's
 detectors found nothing; the lock was held from before the snapshot to the end. Anything else leaves nothing behind.
 """
 
@@ -18,10 +18,10 @@ from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupInfo, BackupMetadata, Consistency, RunInfo
 from vya_backupdb.dumper import pipeline, process
 from vya_backupdb.dumper.events import Kind, Listener, Noted, Step, StepStarted
-from vya_backupdb.dumper.pipeline import Meter, Passed, Reread
+from vya_backupdb.dumper.pipeline import Content, Meter, Passed, Reread
 from vya_backupdb.dumper.process import Ended
 from vya_backupdb.dumper.session import Server, Session
-from vya_backupdb.engines.base import DumpPlan, HeldLock, Snapshot, StreamScanner
+from vya_backupdb.engines.base import DumpPlan, HeldLock, Snapshot
 from vya_backupdb.engines.findings import require_dumpable
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.pending import PendingBackup
@@ -89,7 +89,7 @@ def back_up_held(session: Session, run: Run, database: str, lock: HeldLock, *, e
     session.say(StepStarted(database, "database", Step.DUMPING, expected_bytes))
     with (
         session.tree.open(database, moment.astimezone(session.zone), run.id) as pending,
-        rereading(session, pending, session.engine.scanner(), name=database, kind="database") as again,
+        rereading(session, pending, name=database, kind="database") as again,
     ):
         with session.engine.snapshot(database) as snapshot:
             require_dumpable(snapshot.findings)
@@ -164,15 +164,13 @@ def require_complete(passed: Passed, what: str) -> None:
 
 
 @contextmanager
-def rereading(
-    session: Session, pending: PendingBackup, scanner: StreamScanner, *, name: str, kind: Kind
-) -> Iterator[Reread]:
+def rereading(session: Session, pending: PendingBackup, *, name: str, kind: Kind) -> Iterator[Reread]:
     """Read `pending` back while it is written in the block; an error in there gives both up."""
 
-    def read(say: Listener) -> Passed:
+    def read(say: Listener) -> Content:
         meter = Meter(say, name=name, kind=kind, lock=None)
         check = session.tools.stop.check
-        return pipeline.read_back(pending.reread(), scanner=scanner, meter=meter, source=pending.id, check=check)
+        return pipeline.read_back(pending.reread(), meter=meter, source=pending.id, check=check)
 
     again = Reread(read, session.say)
     try:
@@ -196,7 +194,7 @@ def verify(
 ) -> None:
     """Wait until all came back from the disk. Raise BackupCorrupt or DumpFailed unless it is exactly what passed."""
     session.say(StepStarted(name, kind, Step.VERIFYING, passed.raw_bytes))
-    if again.result(lock) != passed:
+    if again.result(lock) != passed.content:
         raise DumpFailed(
             f"{pending.id}: other content came back from the volume than was written",
             hint="Check the volume and the memory of this machine.",

@@ -1,10 +1,9 @@
-"""The way of the bytes: client → scanner → gzip (on another core) → hash and file, in pieces of 1 MiB; and back again.
+"""The way of the bytes: client → scanner → gzip → hash and file, in pieces of 256 KiB; and back again.
 
 Memory is constant: a few blocks, whatever the size. Nothing here decides whether a dump is good, except that a failed
 source never gets a gzip trailer: a truncated file must not look whole.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -13,7 +12,7 @@ from typing import Final, Protocol
 
 from vya_backupdb.dumper.events import Event, Kind, Listener, Moved
 from vya_backupdb.engines.base import HeldLock, ScanResult, StreamScanner
-from vya_backupdb.storage.compress import GzipWriter, gunzip
+from vya_backupdb.storage.compress import GzipWriter, crc32, gunzip
 
 TELL_EVERY_SECONDS: Final = 0.25
 LOCK_EVERY_SECONDS: Final = 30.0
@@ -28,10 +27,24 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What went through: the scan, and the bytes before compression."""
+    """What went through: the scan, and of the bytes before compression their number and, where asked, their CRC-32."""
 
     scan: ScanResult
     raw_bytes: int
+    crc32: int | None = None
+
+    @property
+    def content(self) -> "Content":
+        """What tells these bytes from any others."""
+        return Content(self.raw_bytes, self.crc32)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What tells a stream from any other: how many bytes it has, and their CRC-32."""
+
+    raw_bytes: int
+    crc32: int | None
 
 
 class Meter:
@@ -70,11 +83,6 @@ class _Counted:
         return written
 
 
-def compression_threads(cpus: int) -> int:
-    """Return how many cores deflate: on two the client and the server need the other one."""
-    return 1 if cpus <= 2 else min(4, cpus // 2)
-
-
 def write_dump(
     sink: Sink, source: Callable[[Callable[[bytes], None]], None], *, level: int, scanner: StreamScanner, meter: Meter
 ) -> Passed:
@@ -82,44 +90,43 @@ def write_dump(
 
     `source` returns only after a good end: its error, like the sink's, goes on, and leaves a file without a trailer.
     """
-    with GzipWriter(_Counted(sink, meter), level=level, threads=compression_threads(_cpus())) as gzip:
+    crc = 0
+    with GzipWriter(_Counted(sink, meter), level=level) as gzip:
 
         def take(chunk: bytes) -> None:
+            nonlocal crc
             scanner.feed(chunk)
+            crc = crc32(chunk, crc)
             gzip.write(chunk)
             meter.passed(len(chunk))
 
         source(take)
-    return Passed(scanner.result(), meter.raw_bytes)
+    return Passed(scanner.result(), meter.raw_bytes, crc)
 
 
-def read_back(
-    compressed: Iterable[bytes], *, scanner: StreamScanner, meter: Meter, source: str, check: Callable[[], None]
-) -> Passed:
-    """Inflate `compressed` to its end and return what was seen. Raise BackupCorrupt naming `source`.
+def read_back(compressed: Iterable[bytes], *, meter: Meter, source: str, check: Callable[[], None]) -> Content:
+    """Inflate `compressed` to its end and return what it held. Raise BackupCorrupt naming `source`.
 
+    Nothing is scanned again: what is the same to the last bit holds the same tables, rows and closing marker.
     `check` is called with each piece; it raises to give up.
     """
+    crc = 0
     for chunk in gunzip(compressed, source=source):
         check()
-        scanner.feed(chunk)
+        crc = crc32(chunk, crc)
         meter.passed(len(chunk))
-    return Passed(scanner.result(), meter.raw_bytes)
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0))
+    return Content(meter.raw_bytes, crc)
 
 
 class Reread:
     """A file that is read back in a thread of its own while it is written; `result` waits for the end of that."""
 
-    def __init__(self, read: Callable[[Listener], Passed], say: Listener) -> None:
+    def __init__(self, read: Callable[[Listener], Content], say: Listener) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="reread")
         self._say, self._loud = say, False
         self._future = self._pool.submit(read, self._tell)
 
-    def result(self, lock: HeldLock | None) -> Passed:
+    def result(self, lock: HeldLock | None) -> Content:
         """Tell from now on how far it is, look after `lock`, and return what came back. Raise what reading raised."""
         self._loud = True
         while wait((self._future,), timeout=LOCK_EVERY_SECONDS).not_done:

@@ -33,7 +33,7 @@ def back_up_users(session: Session, run: Run, *, expected_bytes: int | None) -> 
     meter = Meter(session.say, name=NAME, kind="users", lock=None)
     with (
         session.tree.open(None, moment.astimezone(session.zone), run.id) as pending,
-        rereading(session, pending, session.engine.users_scanner(), name=NAME, kind="users") as again,
+        rereading(session, pending, name=NAME, kind="users") as again,
     ):
         passed = pipeline.write_dump(
             pending,

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from vya_backupdb.storage.compress import READ_BYTES
+
 #: So much is written before it is read; less is read only when it is the last.
 PIECE_BYTES: Final = 32 << 20
-READ_BYTES: Final = 1 << 20
 
 
 class GivenUp(Exception):

@@ -1,9 +1,10 @@
-"""gzip, on another core than ours: one member, byte-deterministic, readable by every ``zcat``.
+"""gzip: one member, byte-deterministic, readable by every ``zcat``.
 
-Writing: `GzipWriter` over anything with ``write``; blocks of 1 MiB are deflated outside the GIL. An error of the sink
-surfaces in the next `write` or in `close`, never hangs (isal 1.9 and newer), and after any error no trailer is
-written: a truncated file must not look whole. Reading: `gunzip`, which takes exactly one whole member with nothing
-after it, in bounded memory whatever the ratio.
+Writing: `GzipWriter` over anything with ``write``, in the thread that calls it: while a block is deflated, outside the
+GIL, the client goes on writing into its pipe, which holds several blocks. A thread more would only cost memory (queues)
+and time (switches). An error of the sink surfaces at once, and after any error no trailer is written: a truncated file
+must not look whole. Reading: `gunzip`, which takes exactly one whole member with nothing after it, in bounded memory
+whatever the ratio.
 
 Levels, measured 2026-11 on one core of a busy 2-core machine, 121 MB of generated INSERTs (numbers, times, words, hex;
 in brackets Chinook for PostgreSQL, 0.6 MB, size only):
@@ -19,14 +20,15 @@ the database server next door needs more.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any, Final, Protocol, Self
 
-from isal import igzip_threaded, isal_zlib
+from isal import isal_zlib
 
 from vya_backupdb.domain.errors import BackupCorrupt
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 1 << 18
+#: So much of a file is read, and inflated, at a time: what is left of a larger piece is copied again and again.
+READ_BYTES: Final = 1 << 17
 _GZIP: Final = 31
 _DAMAGED: Any = isal_zlib.error
 _NOT_USED: Final = "The backup is not used; take an older one ('list' shows them)."
@@ -43,37 +45,18 @@ class Sink(Protocol):
         ...
 
 
-class _Gate:
-    """The sink, until the writer is aborted: what isal still holds then goes nowhere, its trailer least of all."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self.shut = False
-
-    def write(self, data: bytes) -> int:
-        if self.shut:
-            raise ValueError("the writer was aborted")
-        return self._sink.write(data)
-
-    def flush(self) -> None:
-        """Do nothing: the sink syncs when it is finished."""
-
-
 class GzipWriter:
-    """A gzip member being written. Open, feed and close it in one thread: isal's workers end with their opener.
+    """A gzip member being written. `level` is 1 to 9 as in the configuration.
 
-    Leaving the ``with`` block by an exception aborts; otherwise it closes. `level` is 1 to 9 as in the configuration.
+    Leaving the ``with`` block by an exception aborts; otherwise it closes.
     """
 
-    def __init__(self, sink: Sink, *, level: int, threads: int = 1) -> None:
-        self._gate = _Gate(sink)
+    def __init__(self, sink: Sink, *, level: int) -> None:
+        self._sink = sink
         self._open = True
         self._block = bytearray()
         self.plain_bytes = 0
-        open_threaded: Any = igzip_threaded.open
-        self._file: Any = open_threaded(
-            self._gate, "wb", compresslevel=LEVELS[level], threads=threads, block_size=BLOCK_BYTES
-        )
+        self._deflate: Any = isal_zlib.compressobj(LEVELS[level], isal_zlib.DEFLATED, _GZIP)
 
     def __enter__(self) -> Self:
         return self
@@ -85,11 +68,15 @@ class GzipWriter:
             self.abort()
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Take all of `data` and return its length in bytes. Raise what the sink raised, as soon as it is known."""
+        """Take all of `data` and return its length in bytes. Raise what the sink raised; then all is void."""
         view = memoryview(data).cast("B")
         length = len(view)
         while view:
             # blocks of one size whatever the pieces: else the same dump through a slower pipe would give other bytes
+            if not self._block and len(view) >= BLOCK_BYTES:
+                self._pack(view[:BLOCK_BYTES])
+                view = view[BLOCK_BYTES:]
+                continue
             room = BLOCK_BYTES - len(self._block)
             self._block += view[:room]
             view = view[room:]
@@ -100,32 +87,41 @@ class GzipWriter:
 
     def _flush_block(self) -> None:
         block, self._block = self._block, bytearray()
-        self._file.raw.write(block)
+        self._pack(block)
+
+    def _pack(self, block: bytearray | memoryview) -> None:
+        if not self._open:
+            raise ValueError("the writer was closed")
+        self._put(self._deflate.compress(block))
+
+    def _put(self, packed: bytes) -> None:
+        if packed:
+            try:
+                self._sink.write(packed)
+            except BaseException:
+                self.abort()
+                raise
 
     def close(self) -> None:
         """Write what is left and the trailer. Raise what the sink raised; then there is no trailer."""
         if not self._open:
             return
-        try:
-            self._flush_block()
-        except BaseException:
-            self.abort()
-            raise
+        self._flush_block()
+        self._put(self._deflate.flush())
         self._open = False
-        self._file.close()
 
     def abort(self) -> None:
-        """Stop the workers; nothing more reaches the sink. Further calls do nothing."""
-        if not self._open:
-            return
+        """End without a trailer; nothing more reaches the sink. Further calls do nothing."""
         self._open = False
-        self._gate.shut = True
-        with suppress(Exception):  # the sink's own error, or the gate's: whoever aborts knows one already
-            self._file.close()
+
+
+def crc32(data: bytes | bytearray | memoryview, before: int = 0) -> int:
+    """Return the CRC-32 of `data` after bytes whose CRC-32 is `before`."""
+    return int(isal_zlib.crc32(data, before))
 
 
 def gunzip(chunks: Iterable[bytes], *, source: str) -> Iterator[bytes]:
-    """Yield the plain bytes of the one gzip member in `chunks`, in pieces of at most 1 MiB.
+    """Yield the plain bytes of the one gzip member in `chunks`, in pieces of at most 256 KiB.
 
     Raise BackupCorrupt, naming `source`, if it is damaged, ends early, or anything follows it. NB: only whoever has
     consumed the iterator to its end knows that the member is whole.
@@ -160,7 +156,7 @@ def gunzip_members(chunks: Iterable[bytes], *, source: str, ended: Callable[[int
 
 
 def _inflate(decompressor: Any, chunk: bytes, source: str) -> Iterator[bytes]:
-    """Yield what `chunk` inflates to, at most 1 MiB at a time: a hostile file may hold a thousand times its size."""
+    """Yield what `chunk` inflates to, at most 256 KiB at a time: a hostile file may hold a thousand times its size."""
     while chunk and not decompressor.eof:
         try:
             plain = decompressor.decompress(chunk, BLOCK_BYTES)

@@ -17,7 +17,7 @@ from vya_backupdb.domain.metadata import parse_metadata
 from vya_backupdb.domain.structure import DEFAULT_STRUCTURE
 from vya_backupdb.storage import catalog, verify
 from vya_backupdb.storage.catalog import StoredBackup
-from vya_backupdb.storage.compress import gunzip
+from vya_backupdb.storage.compress import READ_BYTES, gunzip
 from vya_backupdb.storage.faults import map_os_errors
 from vya_backupdb.storage.volume import Directory, Volume
 
@@ -99,7 +99,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ConfigurationError(f"{path} is no regular file", hint="Name the file itself.")
-            while chunk := os.read(descriptor, verify.READ_BYTES):
+            while chunk := os.read(descriptor, READ_BYTES):
                 yield chunk
         finally:
             os.close(descriptor)

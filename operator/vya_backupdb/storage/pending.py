@@ -56,7 +56,7 @@ class Attempt:
 class PendingBackup:
     """One attempt. Made by ``InstanceTree.open``; a context manager that aborts unless it was published.
 
-    Used by one thread at a time (isal's worker may be the one that calls `write`), but for `reread`.
+    Used by one thread at a time but for `reread`.
     """
 
     def __init__(self, directory: Directory, attempt: Attempt) -> None:

@@ -217,7 +217,7 @@ class InstanceTree:
         return selection.choose(backups, self.layout, of=of, which=which, before=before, now=now)
 
     def read(self, stored: StoredBackup) -> Iterator[bytes]:
-        """Yield the SQL of `stored`, in pieces of at most 1 MiB. Raise BackupCorrupt, at the latest at the end."""
+        """Yield the SQL of `stored`, in pieces of at most 256 KiB. Raise BackupCorrupt, at the latest at the end."""
         with map_os_errors(f"reading {stored.path}"):
             directory = self._open_of(stored)
         with directory:

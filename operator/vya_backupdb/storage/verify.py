@@ -12,17 +12,16 @@ from vya_backupdb.domain.errors import BackupCorrupt, NotFound
 from vya_backupdb.domain.metadata import parse_metadata
 from vya_backupdb.storage import removal
 from vya_backupdb.storage.catalog import METADATA_LIMIT_BYTES, StoredBackup, broken_seal
-from vya_backupdb.storage.compress import gunzip
+from vya_backupdb.storage.compress import READ_BYTES, gunzip
 from vya_backupdb.storage.faults import map_os_errors
 from vya_backupdb.storage.volume import Directory
 
 TAIL_BYTES: Final = 64 << 10
-READ_BYTES: Final = 1 << 20
 _HINT: Final = "The backup is not used; take another one ('list' shows them)."
 
 
 def plain(directory: Directory, stored: StoredBackup) -> Iterator[bytes]:
-    """Yield the SQL of `stored`, whose open directory is given, in pieces of at most 1 MiB.
+    """Yield the SQL of `stored`, whose open directory is given, in pieces of at most 256 KiB.
 
     Raise BackupCorrupt as soon as a byte is known to be wrong, at the latest after the last piece: whoever must not act
     on a damaged backup consumes it once before.

@@ -37,7 +37,7 @@ def test_output_comes_in_full_chunks_and_unchanged() -> None:
     ended = process.run(scripted(["out", "0123456789abcde\n", 200_000]), stop=Stop(), on_chunk=chunks.append)
     assert ended.ok
     assert b"".join(chunks) == b"0123456789abcde\n" * 200_000
-    assert [len(chunk) for chunk in chunks[:-1]] == [process.CHUNK] * 3
+    assert [len(chunk) for chunk in chunks[:-1]] == [process.PIECE_BYTES] * 12
 
 
 def test_the_exit_code_and_stderr_are_told() -> None:
