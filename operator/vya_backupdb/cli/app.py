@@ -4,6 +4,7 @@ Only here is a broad `except` allowed. An expected error is two calm lines on st
 ``--verbose``, its traceback, redacted.
 """
 
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -57,6 +58,8 @@ def _program(
 def main() -> None:
     """Run the program with this process's arguments, and end the process with its exit code."""
     surroundings.prepare()
+    gc.freeze()
+    gc.set_threshold(700, 10, 10)
     sys.exit(run(sys.argv[1:]))
 
 
