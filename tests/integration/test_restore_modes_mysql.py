@@ -1,5 +1,6 @@
 """MariaDB and MySQL: a restore into a living database, in each mode, killed at each statement, and what forbids one."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.servers import Server
 
 from vya_backupdb.domain.errors import RestoreFailed, RestoreRefused, TargetExists
 from vya_backupdb.domain.undertaking import OWN_NAME
+from vya_backupdb.dumper.restore_request import WithUsers
 from vya_backupdb.dumper.settling import settle_target
 
 DEEDS = ("CREATE", "ALTER", "DROP", "RENAME")
@@ -151,6 +153,46 @@ def test_definers_are_dropped_where_that_is_asked(server: Server, one: Restoring
     for kind, column in (("VIEWS", "TABLE"), ("TRIGGERS", "TRIGGER"), ("ROUTINES", "ROUTINE")):
         sql = f"SELECT DISTINCT definer FROM information_schema.{kind} WHERE {column}_schema = 'copy'"
         assert server.sql(sql) == ours
+
+
+PEOPLE = ("DROP USER IF EXISTS m_app@`%`, m_definer@`10.%`", "DROP ROLE IF EXISTS m_readers")
+
+
+def test_accounts_come_before_the_data_and_their_grants_after_it(server: Server, tmp_path: Path) -> None:
+    """Killed on the way, the next restore finishes them: grants on tables wait until these are there."""
+    one = restoring(tmp_path, "mysql", clients_of(f"{server.product}:{server.version}"), users=True, demo=server)
+    samples.create(server, "shop")
+    for statement in (
+        "CREATE ROLE m_readers", "CREATE USER m_app@`%` IDENTIFIED BY 'pw-of-app'", "CREATE USER m_definer@`10.%`",
+        "GRANT m_readers TO m_app@`%`", "GRANT SELECT ON shop.customer TO m_app@`%`",
+        "GRANT INSERT ON shop.* TO m_app@`%`",
+        "CREATE DEFINER=m_definer@`10.%` VIEW shop.theirs AS SELECT 1 AS one",
+    ):  # fmt: skip
+        server.sql(statement)
+    before = server.sql("SHOW GRANTS FOR m_app@`%`")
+    try:
+        one.back_up("shop")
+        for number in range(1, 20):
+            for statement in ("DROP DATABASE IF EXISTS shop", *PEOPLE):
+                server.sql(statement)
+            killed = one.killed(
+                number, lambda: one.restore("shop", users=WithUsers()), words=("CREATE USER", "DROP TABLE", "GRANT SEL")
+            )
+            report = one.restore("shop", users=WithUsers()) if killed else None
+            assert server.sql("SHOW GRANTS FOR m_app@`%`") == before
+            assert server.sql("SELECT user FROM mysql.user WHERE user = 'm_definer'") == [("m_definer",)]
+            assert one.session().tree.undertakings().all() == []
+            if report is None:
+                assert number > 3
+                break
+            assert report.exit_code == 0, report
+            with contextlib.closing(server.connect("shop", user="m_app", password="pw-of-app")) as connection:
+                assert connection.cursor().execute("SELECT * FROM customer") == 900
+        else:
+            raise AssertionError("the story never ended")
+    finally:
+        for statement in PEOPLE:
+            server.sql(statement)
 
 
 def test_names_of_64_characters(server: Server, one: Restoring, alive: str) -> None:

@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.demo.embedded import EmbeddedServer
 from tests.fixtures.accounts import execute
 from tests.fixtures.engine_rig import rig
+from tests.fixtures.restoring import restoring
 from tests.fixtures.workspace import Connect, Done, Workspace
 from tests.servers import Server
 
-from vya_backupdb.domain.errors import PrivilegeMissing
+from vya_backupdb.domain.errors import PrivilegeMissing, RestoreFailed, TargetExists
 from vya_backupdb.domain.users_file import MARKER, parse
+from vya_backupdb.domain.users_plan import Action, OnExisting
+from vya_backupdb.dumper.restore_request import WithUsers
+from vya_backupdb.dumper.settling import clean_up
 
 HOSTILE = "c_new\n-- @account {}\"'`$vya$"
 
@@ -96,6 +101,133 @@ def test_backup_list_and_restore_from_the_tree(workspace: Workspace, connect: Co
     granted = document(run(workspace, "show-grants", "--database", database))
     assert {"account": "PUBLIC", "privileges": "USAGE", "on": "SCHEMA public", "grantable": False} in granted
     assert run(workspace, "restore", "--user", "nobody").code == 14
+
+
+@pytest.fixture
+def peopled(roles: None, database: str, connect: Connect) -> str:
+    """``shop``, in which ``c_app``, of ``c_readers``, owns and may do things."""
+    del roles
+    with connect(database) as connection:
+        connection.execute("ALTER TABLE item OWNER TO c_app; GRANT SELECT ON item TO c_readers")
+        connection.execute(
+            "GRANT CREATE ON DATABASE shop TO c_app; ALTER ROLE c_app IN DATABASE shop SET work_mem = '5MB'"
+        )
+    return database
+
+
+def _leave(connect: Connect, database: str) -> None:
+    """Drop the database, and whom it needs."""
+    with connect("postgres") as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)".encode())
+        connection.execute("DROP ROLE IF EXISTS c_app, c_readers")
+
+
+def _is_whole(connect: Connect) -> bool:
+    """Whether ``c_app`` has all that it had in ``shop``."""
+    sql = (
+        "SELECT rolpassword LIKE 'SCRAM%' AND pg_has_role('c_app', 'c_readers', 'MEMBER')"
+        " AND has_database_privilege('c_app', 'shop', 'CREATE') AND EXISTS (SELECT FROM pg_db_role_setting"
+        " WHERE setrole = 'c_app'::regrole AND setconfig = '{work_mem=5MB}') FROM pg_authid WHERE rolname = 'c_app'"
+    )
+    with connect("postgres") as connection:
+        return connection.execute(sql).fetchone() == (True,)
+
+
+def test_a_database_comes_back_with_its_accounts(workspace: Workspace, connect: Connect, peopled: str) -> None:
+    assert workspace.run("backup").code == 0
+    _leave(connect, peopled)
+    arguments = ("restore", "--database", peopled, "--users")
+    shown = workspace.run(*arguments, "--dry-run", "--format", "table")
+    assert "make c_app, c_readers; never touch postgres" in shown.out
+    workspace.config["audit"] = {"database_url": f"sqlite:///{workspace.root}/audit.db"}
+    done = workspace.run(*arguments, "--format", "json")
+    assert "SCRAM" not in shown.out + done.out + done.err
+    accounts = document(done)["restored"]["users"]
+    assert {one["account"]: one["action"] for one in accounts if one["done"]} == {
+        "c_app": "create",
+        "c_readers": "create",
+    }
+    assert _is_whole(connect)
+    rows = json.loads(workspace.run("audit", "list", "--format", "json").out)
+    assert {(one["operation"], one["status"]) for one in rows} == {
+        ("restore", "success"),
+        ("users-restore", "success"),
+    }
+
+
+def test_accounts_that_exist_are_left_made_equal_or_forbid_the_restore(
+    embedded: EmbeddedServer, connect: Connect, peopled: str, tmp_path: Path
+) -> None:
+    one = restoring(tmp_path, "postgresql", [str(embedded.programs)], users=True, demo=embedded)
+    one.back_up(peopled)
+    with connect("postgres") as connection:
+        connection.execute("ALTER ROLE c_app CONNECTION LIMIT 3")
+
+    def limit() -> int:
+        with connect("postgres") as connection:
+            found = connection.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'c_app'").fetchone()
+        return int(found[0]) if found else 0
+
+    with pytest.raises(TargetExists, match=r"'c_app', 'c_readers'.*nothing was changed") as caught:
+        one.restore("copy", database=peopled, users=WithUsers(OnExisting.FAIL))
+    assert "--users-on-existing skip" in caught.value.hint
+    report = one.restore("copy", database=peopled, users=WithUsers())
+    assert (limit(), "its accounts were left as they are" in report.message) == (3, True)
+    one.restore("copy2", database=peopled, users=WithUsers(OnExisting.REPLACE, ("c_a*",)))
+    assert limit() == 3
+    report = one.restore("copy3", database=peopled, users=WithUsers(OnExisting.REPLACE))
+    assert (limit(), report.exit_code) == (-1, 0)
+
+
+def test_killed_between_accounts_and_data_the_next_restore_finishes_both(
+    embedded: EmbeddedServer, connect: Connect, peopled: str, tmp_path: Path
+) -> None:
+    one = restoring(tmp_path, "postgresql", [str(embedded.programs)], users=True, demo=embedded)
+    one.back_up(peopled)
+    wanted = {"users": WithUsers()}
+    for number in range(1, 20):
+        _leave(connect, peopled)
+        killed = one.killed(number, lambda: one.restore(peopled, **wanted), words=("ALTER ROLE", "COMMIT"))
+        report = one.restore(peopled, **wanted) if killed else None
+        assert _is_whole(connect), number
+        assert one.session().tree.undertakings().all() == []
+        if report is None:
+            assert number > 4
+            break
+        assert report.restored is not None
+        assert {each.account for each in report.restored.users} >= {"c_app"}
+        assert report.exit_code == 0, report
+    else:
+        raise AssertionError("the story never ended")
+
+
+def test_a_failed_restore_leaves_a_note_of_its_accounts(
+    embedded: EmbeddedServer, connect: Connect, peopled: str, tmp_path: Path
+) -> None:
+    one = restoring(tmp_path, "postgresql", [str(embedded.programs)], users=True, demo=embedded)
+    with connect(peopled) as connection:
+        connection.execute(
+            "CREATE FUNCTION found() RETURNS int LANGUAGE plpgsql AS $$ BEGIN IF NOT EXISTS (SELECT FROM pg_database"
+            " WHERE datname = 'shop') THEN RAISE 'no shop'; END IF; RETURN 1; END $$"
+        )
+        connection.execute("CREATE MATERIALIZED VIEW seen AS SELECT found()")
+    one.back_up(peopled)
+    _leave(connect, peopled)
+    with pytest.raises(RestoreFailed, match="no shop"):
+        one.restore(peopled, users=WithUsers())
+    (finding,) = (each for each in one.check().findings if each.reason == "RestoreLeftover")
+    assert "'c_app', 'c_readers'" in finding.message
+    planned = one.plan(one.request(peopled, users=WithUsers())).planned_users
+    assert planned is not None
+    actions = {str(each.account): each.action for each in planned.plan.accounts}
+    assert (actions["c_app"], actions["postgres"]) == (Action.REPLACE, Action.PROTECTED)
+    (said,) = clean_up(one.session())
+    assert "'c_app', 'c_readers'" in said
+    _leave(connect, peopled)
+    left_out = one.plan(one.request(peopled, users=WithUsers(without=("c_app",))))
+    assert any("'c_app'" in refusal.message for refusal in left_out.refusals)
+    assert not any("'c_readers'" in refusal.message for refusal in left_out.refusals)
+    assert one.session().tree.undertakings().all() == []
 
 
 @pytest.mark.usefixtures("roles")

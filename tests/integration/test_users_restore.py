@@ -18,7 +18,9 @@ from tests.servers import Server
 from vya_backupdb.domain.errors import TargetExists, WrongServer
 from vya_backupdb.domain.users_file import EVERYONE, AccountKey, Statement, UsersFile, parse
 from vya_backupdb.domain.users_plan import Action, OnExisting, Phases, Wish
-from vya_backupdb.dumper.accounts import DatabaseUsers, UsersResult, plan_users, restore_users, to_dict
+from vya_backupdb.dumper.accounts import UsersResult, plan_users, restore_users, to_dict
+from vya_backupdb.dumper.restore_request import WithUsers
+from vya_backupdb.dumper.restore_users import DatabaseUsers, RunUsers, give_due, make_accounts
 
 VERSIONS = ["mariadb:10.11", "mariadb:11.8", "mysql:9.7", "postgres:15", "postgres:17", "postgres:18"]
 
@@ -146,16 +148,21 @@ def test_what_one_database_needs_under_another_name(made: Scene, tmp_path: Path)
     server, saved = made.server, made.file()
     made.drop_accounts()
     names = ("u_app",) if server.product == "postgres" else ()
-    users = DatabaseUsers(session_for(made.one, tmp_path), saved, database="u_shop", to_database="u_new", names=names)
+    session = session_for(made.one, tmp_path)
+    of_run = RunUsers("users_1", saved, session.engine.accounts().target()[0], WithUsers())
+    users = DatabaseUsers(session, of_run, database="u_shop", to_database="u_new", names=names)
     needed = {"u_app", "u_writers", "u_readers"}
-    assert {one.account.name for one in users.plan().plan.accounts} == needed
-    assert refused(users.before()) == []
+    planned = users.plan()
+    due = users.due(planned)
+    assert {one.account.name for one in planned.plan.accounts} == needed == {name for name, _ in due.begun}
+    assert not any(mark in due.model_dump_json() for mark in ("SCRAM", "0x24", "IDENTIFIED", "PASSWORD"))
+    assert refused(make_accounts(session, planned)) == []
     tables = () if server.product == "postgres" else (
         "CREATE TABLE u_new.item (id int, name text)", "CREATE PROCEDURE u_new.act() SELECT 1",
     )  # fmt: skip
     execute(server, "CREATE DATABASE u_new", *tables)
     try:
-        assert refused(users.after()) == []
+        assert refused(give_due(session, due, "u_new")) == []
         found = made.file()
         assert {one.name for one in found.accounts()} == needed
         grants = {one.header.database for one in found.statements if one.header.phase == "grants"}

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from vya_backupdb.cli import options, output, settings
+from vya_backupdb.cli import options, output, settings, users_view
 from vya_backupdb.cli.auditing import auditing
 from vya_backupdb.cli.frame import Job, grouped
 from vya_backupdb.cli.invocation import Format, Invocation, on_terminal, the_one
-from vya_backupdb.cli.restore_options import ClaimOptions, Names, Where, Which, request_of
+from vya_backupdb.cli.restore_options import Accounts, ClaimOptions, Names, Where, Which, request_of
 from vya_backupdb.cli.restore_plan import show_plan
 from vya_backupdb.cli.working import working
 from vya_backupdb.domain.config import AppConfig, DatabaseConfig
@@ -40,6 +40,7 @@ def restore(
     which: Which,
     where: Where,
     names: Names,
+    accounts: Accounts,
     claim: ClaimOptions,
     job: Job,
     config: options.Config = settings.DEFAULT_PATH,
@@ -52,7 +53,8 @@ def restore(
     """Restore one database from its backup.
 
     The whole file is read and compared with its metadata before the server is touched, and loaded beside what exists.
-    Afterwards tables and rows are counted on the server and compared; what fails leaves the target as it was.
+    Afterwards tables and rows are counted on the server and compared; what fails leaves the target as it was. With
+    --users, accounts or grants that the server refused stop nothing else: the exit code is 49.
     """
     invocation: Invocation = context.obj
     run = invocation.begin("restore", run_id=job.run_id, termination_log=job.termination_log)
@@ -60,7 +62,7 @@ def restore(
     source = the_one(app, instance)
     if clean:
         return _clean_up(invocation, app, source, wanted)
-    request = request_of(run, source, which, where, names, claim)
+    request = request_of(run, source, which, where, names, accounts, claim)
     target = where.server(app, source)
     if only_plan:
         return _plan(invocation, app, source, target, request, wanted)
@@ -114,6 +116,8 @@ def _show(report: RunReport, wanted: Format | None) -> None:
     elif wanted is Format.TABLE or on_terminal(sys.stdout):
         seconds = sum(row.duration_seconds or 0 for row in report.databases)
         took = f" in {output.duration(seconds)}" if seconds else ""
-        output.console().print("[green]✔[/green]", f"{output.plain(report.message)}{took}")
+        mark = "[green]✔[/green]" if report.exit_code == ExitCode.OK else "[yellow]![/yellow]"
+        output.console().print(mark, f"{output.plain(report.message)}{took}")
+        users_view.show_reported(report.restored.users if report.restored else ())
         for one in report.findings:
             output.console().print(output.finding(one))

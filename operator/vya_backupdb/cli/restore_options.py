@@ -11,7 +11,8 @@ from vya_backupdb.domain.config import AppConfig, DatabaseConfig, DatabaseType
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.undertaking import OnExisting
-from vya_backupdb.dumper.restore_request import Claim, Definers, Owners, Request
+from vya_backupdb.domain.users_plan import OnExisting as OnExistingAccount
+from vya_backupdb.dumper.restore_request import Claim, Definers, Owners, Request, WithUsers
 from vya_backupdb.dumper.restore_source import of_path
 from vya_backupdb.storage.selection import LATEST
 
@@ -124,6 +125,59 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounts:
+    """Whether the accounts that the database needs come with it, and which do not."""
+
+    users: Annotated[
+        bool,
+        typer.Option(
+            "--users",
+            help="Restore the accounts that it needs with it, from the users file of the same run: before the data who"
+            " they are, after it what they may do there.",
+        ),
+    ] = False
+    exclude_user: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude-user",
+            metavar="GLOB",
+            help="With --users, not these: a name, or name@host; may be given often.",
+            show_default=False,
+        ),
+    ] = None
+    users_on_existing: Annotated[
+        OnExistingAccount | None,
+        typer.Option(
+            "--users-on-existing",
+            help="With --users, an account that exists: leave it (skip, the default), make it equal to the file"
+            " (replace), or refuse the restore (fail).",
+            show_default=False,
+        ),
+    ] = None
+
+    def wanted(self, which: Which, path: Path | None) -> WithUsers | None:
+        """Return what is wanted of the accounts, None for nothing. Raise ConfigurationError for what does not fit."""
+        if not self.users:
+            if self.exclude_user or self.users_on_existing:
+                raise ConfigurationError(
+                    "--exclude-user and --users-on-existing go with --users only",
+                    hint="Add it, or leave them out.",
+                )
+            return None
+        if path is not None:
+            raise ConfigurationError(
+                f"--users goes with a backup of the tree, and {path} is named by its path",
+                hint="Restore its accounts before with 'users restore --file FILE'.",
+            )
+        if which.table:
+            raise ConfigurationError(
+                "--users goes with a whole database, not with some tables of it",
+                hint="Leave --table out, or restore the accounts with 'users restore'.",
+            )
+        return WithUsers(self.users_on_existing or OnExistingAccount.SKIP, tuple(self.exclude_user or ()))
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimOptions:
     """The hidden options by which a RestoreRequest is executed once."""
 
@@ -138,7 +192,13 @@ class ClaimOptions:
 
 
 def request_of(
-    run: RunId, source: DatabaseConfig, which: Which, where: Where, names: Names, claim: ClaimOptions
+    run: RunId,
+    source: DatabaseConfig,
+    which: Which,
+    where: Where,
+    names: Names,
+    accounts: Accounts,
+    claim: ClaimOptions,
 ) -> Request:
     """Return what the options ask for. Raise ConfigurationError for those that do not fit each other."""
     path = _path(which.backup)
@@ -159,6 +219,7 @@ def request_of(
         source=source.id,
         owners=names.owners,
         definers=names.definers,
+        users=accounts.wanted(which, path),
     )
 
 

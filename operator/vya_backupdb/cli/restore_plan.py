@@ -3,13 +3,23 @@
 The keys of the document are stable: a program may rest on them.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from vya_backupdb.cli import output
 from vya_backupdb.cli.invocation import Format
 from vya_backupdb.domain.undertaking import OnExisting
+from vya_backupdb.domain.users_plan import Action
+from vya_backupdb.dumper.accounts import not_executed, to_dict
 from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.restore_plan import Plan
+
+_ACTIONS: Final = {
+    Action.CREATE: "make",
+    Action.REPLACE: "make as in the backup",
+    Action.SKIP: "leave as they are",
+    Action.PROTECTED: "never touch",
+    Action.UNSUPPORTED: "cannot make",
+}
 
 
 def show_plan(plan: Plan, wanted: Format | None) -> None:
@@ -39,13 +49,32 @@ def plan_lines(plan: Plan) -> list[str]:
         *(f"settle what the restore {one.run} left, which died" for one in plan.leftovers),
         f"take {plan.source.path}{taken} which was read {'and found whole' if plan.metadata else 'to its end'}",
         *([f"save the present {plan.target} as a backup of its own"] if plan.saves else []),
+        *_users(plan),
         f"create a database on {info.product} {info.version}, where {plan.target} {stands}",
         f"load {size or 'it'} {where}",
         *(f"{one.sentence} ({counted(one.count, 'time')})" for one in plan.transforms),
         "apply what stands in no dump: owner, privileges, settings, comment",
         _counting(plan),
         *_placing(plan),
+        *([f"give {', '.join(changed)} what they may do in it"] if (changed := _changed_accounts(plan)) else []),
     ]
+
+
+def _changed_accounts(plan: Plan) -> list[str]:
+    every = plan.planned_users.plan.accounts if plan.planned_users else ()
+    return [str(one.account) for one in every if one.action in {Action.CREATE, Action.REPLACE}]
+
+
+def _users(plan: Plan) -> list[str]:
+    """Return what becomes of the accounts before the data, by action."""
+    if plan.planned_users is None:
+        return []
+    found: dict[str, list[str]] = {}
+    for one in plan.planned_users.plan.accounts:
+        word = _ACTIONS.get(one.action, f"{one.action.value}:")
+        found.setdefault(word, []).append(str(one.account))
+    said = (f"{word} {', '.join(names)}" for word, names in found.items())
+    return [f"look after the accounts that it needs: {'; '.join(said) or 'none'}"]
 
 
 def _counting(plan: Plan) -> str:
@@ -67,7 +96,7 @@ def _placing(plan: Plan) -> list[str]:
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
-    look, room = plan.look, plan.room
+    look, room, users = plan.look, plan.room, plan.planned_users
     held = ", ".join(counted(number, kind.removesuffix("s")) for kind, number in look.objects.items())
     facts = [
         ("why this backup", plan.source.why),
@@ -79,12 +108,17 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         facts.append(("sessions in it", "; ".join(look.sessions) or "none"))
     if room is not None:
         facts.append(("room for the safety dump", f"{output.size(room.free_bytes)} free on the volume"))
-    return [*facts, *(("note", note) for note in (*look.notes, *plan.warnings))]
+    if users is not None:
+        facts += [
+            (f"account {one.account}", f"{one.action}: {one.reason}") for one in users.plan.accounts if one.reason
+        ]
+    notes = (*look.notes, *plan.warnings, *(users.notes if users else ()))
+    return [*facts, *(("note", note) for note in notes)]
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
     """Return the plan as plain JSON types."""
-    info, room = plan.server.info, plan.room
+    info, room, users = plan.server.info, plan.room, plan.planned_users
     return {
         "backup": {
             "id": plan.source.id,
@@ -112,6 +146,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "safety_dump_bytes": room.needed_bytes if room else None,
             "server_free_bytes": None,  # no server of the three tells it to an ordinary account
         },
+        "users": to_dict(not_executed(users), users.file, dry_run=True) if users else None,
         "leftovers": [{"run": one.run, "database": one.made} for one in plan.leftovers],
         "steps": plan_lines(plan),
         "refusals": [

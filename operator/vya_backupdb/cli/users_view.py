@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from vya_backupdb.cli import output
 from vya_backupdb.cli.invocation import Format
+from vya_backupdb.domain.report import AccountReport
 from vya_backupdb.domain.users_file import EVERYONE, Part, UsersFile
 from vya_backupdb.domain.users_plan import matches
 from vya_backupdb.dumper.accounts import UsersResult, to_dict
@@ -98,6 +100,34 @@ def show_grants(rows: Sequence[GrantRow], only: tuple[str, ...], wanted: Format 
     output.console().print(table)
 
 
+def show_reported(accounts: Sequence[AccountReport]) -> None:
+    """Print what became of each account that came with a database."""
+    if not accounts:
+        return
+    table = _result_table()
+    for one in accounts:
+        table.add_row(
+            output.cell(one.account),
+            output.cell(one.action, _STYLES.get(one.action, "dim")),
+            output.cell(one.done),
+            output.cell(one.why),
+        )
+    output.console().print(table)
+    for one in accounts:
+        for refused in one.refused:
+            _say_refused(refused.error, refused.statement)
+
+
+def _result_table(*more: str) -> Table:
+    columns = ("account", *more, "action", "statements", "why")
+    return output.table(*columns, right=("statements",), fold=("account", "why"))
+
+
+def _say_refused(error: str, statement: str) -> None:
+    text = f" {output.plain(error)}: {output.plain(statement)}"
+    output.console().print(Text.assemble(("✘", "bold red"), text))
+
+
 def show_result(result: UsersResult, file: UsersFile, wanted: Format | None, *, dry_run: bool) -> None:
     """Print what became of each account, or would."""
     if output.chosen_format(wanted) is Format.JSON:
@@ -106,9 +136,7 @@ def show_result(result: UsersResult, file: UsersFile, wanted: Format | None, *, 
     console = output.console()
     if dry_run:
         console.print("[bold]This restore would[/bold] [dim](nothing was touched)[/dim]")
-    table = output.table(
-        "account", "kind", "action", "statements", "why", right=("statements",), fold=("account", "why")
-    )
+    table = _result_table("kind")
     for one in result.accounts:
         action = one.plan.action.value
         table.add_row(
@@ -122,8 +150,7 @@ def show_result(result: UsersResult, file: UsersFile, wanted: Format | None, *, 
     _notes(result.notes)
     for one in result.accounts:
         for refused in one.refused:
-            text = f" {output.plain(refused.error)}: {output.plain(refused.statement)}"
-            console.print(Text.assemble(("✘", "bold red"), text))
+            _say_refused(refused.error, refused.statement)
 
 
 def _notes(notes: Sequence[str]) -> None:

@@ -72,6 +72,28 @@ class TransformReport(Model):
     sentence: str = ""
 
 
+class RefusedReport(Model):
+    """A statement, without its literals, that the server did not take, and what it said."""
+
+    statement: str
+    error: str
+
+
+class AccountReport(Model):
+    """One account that came, or did not come, with a restored database."""
+
+    account: str
+    action: str = Field(description="create, replace, grant, skip, protected, unsupported or missing")
+    why: str = ""
+    done: int = Field(default=0, ge=0, description="statements that the server took")
+    refused: tuple[RefusedReport, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that was asked for was not done."""
+        return bool(self.refused) or self.action in {"unsupported", "missing"}
+
+
 class RestoredReport(Model):
     """What a restore brought back."""
 
@@ -83,6 +105,7 @@ class RestoredReport(Model):
     transforms: tuple[TransformReport, ...] = ()
     kept_database: str | None = Field(default=None, description="what the former database is called now")
     safety_backup_id: str | None = Field(default=None, description="the backup of what was replaced")
+    users: tuple[AccountReport, ...] = Field(default=(), description="the accounts that were restored with it")
 
 
 class Finding(Model):
@@ -134,11 +157,11 @@ class RunReport(Model):
             kept -= max(1, min(kept, (len(data) - limit) // 400))
 
     def _short(self) -> RestoredReport | None:
-        """Return what was restored, with names and counts of transforms alone: there are less than twenty names."""
+        """Return what was restored, with names and counts of transforms alone, and no accounts: a row counts them."""
         if self.restored is None:
             return None
         short = tuple(one.model_copy(update={"sentence": ""}) for one in self.restored.transforms)
-        return self.restored.model_copy(update={"transforms": short})
+        return self.restored.model_copy(update={"transforms": short, "users": ()})
 
 
 def _cut(text: str | None, characters: int = ERROR_CHARACTERS) -> str | None:

@@ -12,6 +12,8 @@ from typing import Final, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from vya_backupdb.domain.report import RunReport
+from vya_backupdb.domain.users_file import AccountKey
+from vya_backupdb.domain.users_plan import OnExisting as OnExistingAccount
 
 #: Scratch and kept databases, and the marker table of one that is loaded in place: never derived from another name.
 OWN_NAME: Final = re.compile(r"vya_[0-9a-f]{12}")
@@ -28,7 +30,8 @@ class OnExisting(StrEnum):
 class Phase(StrEnum):
     """How far it came: what was made goes, until it is `PLACED`; while it is `PLACING`, only the server knows.
 
-    The outcome is noted before anything is dropped that would tell it. `KEPT`: all is done, a former database stays.
+    The outcome is noted before anything is dropped that would tell it. `KEPT`: all is done, a former database stays, or
+    nothing came of it but accounts, which are never dropped.
     """
 
     CREATING = "creating"
@@ -109,6 +112,19 @@ class Swap(Model):
     new_defaults: tuple[Default, ...] = ()
 
 
+class UsersDue(Model):
+    """What becomes of accounts with the restore of a database, by the users file `backup`.
+
+    `begun` are those that it makes, or made, as pairs of name and host; `grants` is what is due once the data is in its
+    place: a users file's text, without any password's hash, and empty where nothing is.
+    """
+
+    backup: str
+    on_existing: OnExistingAccount
+    begun: tuple[tuple[str, str], ...] = ()
+    grants: str = ""
+
+
 class Undertaking(Model):
     """The journal. `made` is the database that was made, `identity` what tells it from another of its name.
 
@@ -128,3 +144,19 @@ class Undertaking(Model):
     identity: str | None = None
     swap: Swap | None = None
     result: RunReport | None = None
+    users: UsersDue | None = None
+
+    @property
+    def kept(self) -> str | None:
+        """The name of the former database that is kept for use, where this is a note of it."""
+        return self.swap.kept if self.swap and self.phase is Phase.KEPT else None
+
+    @property
+    def begun(self) -> frozenset[AccountKey]:
+        """The accounts that this restore makes, or began to make."""
+        return frozenset(AccountKey(name, host) for name, host in (self.users.begun if self.users else ()))
+
+    @property
+    def left_accounts(self) -> frozenset[AccountKey]:
+        """The same, where this is a note that nothing else came of it."""
+        return self.begun if self.phase is Phase.KEPT and self.swap is None else frozenset()

@@ -68,7 +68,8 @@ class Target:
 class Wish:
     """What was asked for. `only` and `without` are globs over ``name`` or ``name@host``; `only` empty means all.
 
-    `databases` (None: all) are those whose grants and settings are wanted.
+    `databases` (None: all) are those whose grants and settings are wanted. `begun` are accounts that an earlier attempt
+    at the same restore made, perhaps not wholly: they are finished, whatever `on_existing` says, and lose nothing.
     """
 
     only: tuple[str, ...] = ()
@@ -76,6 +77,11 @@ class Wish:
     on_existing: OnExisting = OnExisting.SKIP
     phases: Phases = Phases.ALL
     databases: tuple[str, ...] | None = None
+    begun: frozenset[AccountKey] = frozenset()
+
+    def leaves(self, account: AccountKey) -> bool:
+        """Whether `account`, if it exists, is left as it is."""
+        return self.on_existing is OnExisting.SKIP and account not in self.begun
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -151,7 +157,9 @@ def _refuse_existing(
     if wish.on_existing is not OnExisting.FAIL or wish.phases is Phases.GRANTS:
         return
     there = [
-        str(one) for one in wanted if one in target.existing and not target.protected(one) and kinds[one] != "everyone"
+        str(one)
+        for one in wanted
+        if one in target.existing and one not in wish.begun and not target.protected(one) and kinds[one] != "everyone"
     ]
     if there:
         more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
@@ -171,12 +179,13 @@ def _plan(account: AccountKey, kind: Kind, found: list[Step], target: Target, wi
         if not exists:
             return AccountPlan(account, kind, Action.MISSING, "the server has no such account")
         return AccountPlan(account, kind, Action.GRANT, "", _replacing(account, found, target, wish))
-    if exists and wish.on_existing is OnExisting.SKIP:
+    if exists and wish.leaves(account):
         return AccountPlan(account, kind, Action.SKIP, "exists already")
     if lacking := _lacking(found, target):
         return AccountPlan(account, kind, Action.UNSUPPORTED, f"the server has no authentication plugin {lacking!r}")
     if exists:
-        return AccountPlan(account, kind, Action.REPLACE, "exists already", _replacing(account, found, target, wish))
+        why = "an earlier attempt began to make it" if account in wish.begun else "exists already"
+        return AccountPlan(account, kind, Action.REPLACE, why, _replacing(account, found, target, wish))
     return AccountPlan(account, kind, Action.CREATE, "", tuple(found))
 
 

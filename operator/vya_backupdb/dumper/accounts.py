@@ -5,8 +5,8 @@ refuses is a row of the result and stops nothing, but what would be given to an 
 tried; no literal of a statement, and so no hash, reaches a result, an event or an error.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.report import DatabaseRow, RunReport
 from vya_backupdb.domain.users_file import AccountKey, Part, UsersFile, family_of, mask, parse
-from vya_backupdb.domain.users_plan import AccountPlan, Action, OnExisting, Phases, Step, UsersPlan, Wish, make_plan
+from vya_backupdb.domain.users_plan import AccountPlan, Action, Step, UsersPlan, Wish, make_plan
 from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.engines.accounts import Accounts
@@ -37,11 +37,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class AccountResult:
-    """What became of one account: how many statements the server took, and which it did not."""
+    """What became of one account: how many statements the server took, which it did not, whether it lacks it now."""
 
     plan: AccountPlan
     done: int
     refused: tuple[Refused, ...] = ()
+    unmade: bool = False
 
     @property
     def failed(self) -> bool:
@@ -87,11 +88,6 @@ class UsersResult:
             finished_at=finished_at,
             databases=(row,),
         )
-
-    def handled(self) -> frozenset[AccountKey]:
-        """Return the accounts that were made or changed."""
-        changed = (Action.CREATE, Action.REPLACE, Action.GRANT)
-        return frozenset(one.plan.account for one in self.accounts if one.plan.action in changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,75 +162,13 @@ def restore_users(session: Session, planned: PlannedUsers) -> UsersResult:
             failed.add(header.account)
     return UsersResult(
         tuple(
-            AccountResult(one, done.get(one.account, 0), tuple(refused.get(one.account, ())))
+            AccountResult(
+                one, done.get(one.account, 0), tuple(refused.get(one.account, ())), unmade=one.account in failed
+            )
             for one in planned.plan.accounts
         ),
         planned.notes,
     )
-
-
-def needed_accounts(file: UsersFile, database: str, names: Collection[str] = ()) -> frozenset[AccountKey]:
-    """Return the accounts that `database` needs: who holds something of it, `names` (owners, grantees, definers as
-    ``name`` or ``name@host``), and the roles that those have, and so on."""
-    found = {
-        one.header.account
-        for one in file.statements
-        if one.header.database == database or {one.header.account.name, str(one.header.account)} & set(names)
-    }
-    while True:
-        more = {one.header.of for one in file.statements if one.header.of and one.header.account in found} - found
-        if not more:
-            known = file.accounts()
-            return frozenset(one for one in found if one in known and known[one] != "everyone")
-        found |= more
-
-
-class DatabaseUsers:
-    """The accounts of one database's restore: those that it needs before the data, what they may do there after it.
-
-    `file` is the users file of the backup's own run; `target` the session of the server that is restored to.
-    """
-
-    def __init__(
-        self,
-        target: Session,
-        file: UsersFile,
-        *,
-        database: str,
-        to_database: str,
-        names: Collection[str] = (),
-        without: tuple[str, ...] = (),
-        on_existing: OnExisting = OnExisting.SKIP,
-    ) -> None:
-        self._target, self._database = target, database
-        accounts = target.engine.accounts()
-        needed = needed_accounts(file, database, names)
-        self._file = replace(
-            file,
-            statements=tuple(
-                accounts.retarget(one, to_database) if one.header.database == database else one
-                for one in file.statements
-                if one.header.account in needed
-            ),
-        )
-        self._wish = Wish(without=without, on_existing=on_existing, databases=(to_database,))
-        self._handled: frozenset[AccountKey] = frozenset()
-
-    def plan(self) -> PlannedUsers:
-        """Return what will be done before the data, for a plan that is shown; nothing is touched."""
-        return plan_users(self._target, self._file, replace(self._wish, phases=Phases.ACCOUNTS))
-
-    def before(self) -> UsersResult:
-        """Make the accounts. To be called once the restore may touch the server."""
-        result = restore_users(self._target, self.plan())
-        self._handled = result.handled()
-        return result
-
-    def after(self) -> UsersResult:
-        """Give the accounts that `before` made or changed what they may do in the database, which is there now."""
-        of_handled = tuple(one for one in self._file.statements if one.header.account in self._handled)
-        file = replace(self._file, statements=of_handled)
-        return restore_users(self._target, plan_users(self._target, file, replace(self._wish, phases=Phases.GRANTS)))
 
 
 def to_dict(result: UsersResult, file: UsersFile, *, dry_run: bool) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import size_human
 from vya_backupdb.domain.report import DatabaseRow, Finding, RunReport, ServerReport, StorageReport, Totals
 from vya_backupdb.domain.series import CLOCK_TOLERANCE
-from vya_backupdb.domain.undertaking import Phase
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.run import missing, uncovered
@@ -145,10 +144,18 @@ class _Check:
     def _look_at_restores(self, tree: InstanceTree) -> None:
         """Name what restores left on the server: those that died, and former databases that were kept."""
         for one in tree.undertakings().all():
-            kept = one.swap.kept if one.swap and one.phase is Phase.KEPT else None
-            if kept is not None:
-                text = f"{kept!r} is what {one.target!r} was before the restore {one.run}: drop it when it is of no use"
+            if one.kept is not None:
+                was = f"{one.kept!r} is what {one.target!r} was before the restore {one.run}"
+                text = f"{was}: drop it when it is of no use"
                 self._note(ExitCode.OK, text, reason="FormerDatabaseKept", blocking=False)
+                continue
+            if one.left_accounts:
+                names = ", ".join(repr(str(each)) for each in sorted(one.left_accounts))
+                text = (
+                    f"the restore {one.run} to {one.target!r} failed after it had begun to make accounts: {names};"
+                    " the next one with --users finishes them, 'vya-backupdb restore --clean-up' forgets this"
+                )
+                self._note(ExitCode.OK, text, reason="RestoreLeftover", blocking=False)
                 continue
             with suppress(Busy), tree.lock_run(RunId(one.run)):  # one that lives is no leftover
                 text = (

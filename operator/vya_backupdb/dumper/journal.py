@@ -7,11 +7,13 @@ else's; later its identity tells.
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from vya_backupdb.domain.errors import BackupDBError, TargetExists
 from vya_backupdb.domain.report import RunReport
 from vya_backupdb.domain.undertaking import Phase, Swap, Undertaking
+from vya_backupdb.domain.users_file import AccountKey
 from vya_backupdb.engines.base import Engine
 from vya_backupdb.storage.undertakings import Undertakings
 
@@ -30,6 +32,13 @@ class Journal:
     def made(self) -> None:
         """Note that the server has it now, and what tells it from others."""
         self._note(phase=Phase.LOADING, identity=self._engine.placer.identity(self.one.made))
+
+    def began(self, made: Collection[AccountKey]) -> None:
+        """Note which accounts the restore has really made, of those that it had noted beforehand."""
+        users = self.one.users
+        if users is not None:
+            pairs = tuple(pair for pair in users.begun if AccountKey(*pair) in made)
+            self._note(users=users.model_copy(update={"begun": pairs}))
 
     def placing(self, swap: Swap | None, result: RunReport) -> None:
         """Note that it is whole, that it is about to be put in place by `swap` (None: it is there), and the `result`.
@@ -98,10 +107,13 @@ def _drop(engine: Engine, name: str, identity: str | None) -> None:
 
 
 def close(journals: Undertakings, one: Undertaking, *, done: bool) -> None:
-    """Remove the settled journal `one`; that of a former database which is kept for use says so from now on."""
+    """Remove the settled journal `one`; it stays as a note of what stays: a former database for use, or accounts."""
     if done and one.swap is not None and one.swap.stays:
         swap = one.swap.model_copy(update={"old": (), "new": (), "old_tables": (), "new_tables": ()})
-        journals.save(one.model_copy(update={"phase": Phase.KEPT, "swap": swap, "result": None}))
+        journals.save(one.model_copy(update={"phase": Phase.KEPT, "swap": swap, "result": None, "users": None}))
+    elif not done and one.users is not None and one.users.begun:
+        users = one.users.model_copy(update={"grants": ""})
+        journals.save(one.model_copy(update={"phase": Phase.KEPT, "swap": None, "result": None, "users": users}))
     else:
         journals.remove(one.run)
 

@@ -16,10 +16,11 @@ from datetime import datetime
 from vya_backupdb.domain import schema
 from vya_backupdb.domain.errors import BackupDBError, Busy, RestoreFailed, StorageError
 from vya_backupdb.domain.exitcodes import ExitCode
-from vya_backupdb.domain.report import RunReport
+from vya_backupdb.domain.report import AccountReport, RunReport
 from vya_backupdb.domain.undertaking import OnExisting, Undertaking
 from vya_backupdb.domain.undertaking import Phase as Stage
 from vya_backupdb.dumper import restore_report, safety
+from vya_backupdb.dumper.accounts import PlannedUsers
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted, RunEnded, RunStarted, Step, StepStarted
 from vya_backupdb.dumper.journal import Journal, left_behind
@@ -27,6 +28,7 @@ from vya_backupdb.dumper.pipeline import Meter
 from vya_backupdb.dumper.restore_plan import Plan, plan_restore, unfinished
 from vya_backupdb.dumper.restore_report import Clock, Outcome
 from vya_backupdb.dumper.restore_request import Request
+from vya_backupdb.dumper.restore_users import both_phases, give_due, make_accounts, reported
 from vya_backupdb.dumper.same_schema import require_same_rows, require_same_schema
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.dumper.settling import Earlier, settle_target
@@ -115,6 +117,7 @@ class _Restore:
         self._clock = Clock(started_at, time.monotonic())
         self._claim: ClaimState | None = None
         self._loaded = LoadResult(0, 0, ())
+        self._users: tuple[AccountReport, ...] = ()
 
     def do(self) -> RunReport:
         """Do it, under the target's lock, and return the final report."""
@@ -125,9 +128,10 @@ class _Restore:
             self._take_claim()
             self._warn(self._plan.warnings)
             saved = self._save_former(lock)
-            journal = self._begin()
+            planned = self._plan.accounts.plan() if self._plan.accounts else None
+            journal = self._begin(planned)
             try:
-                self._make(journal, lock, saved)
+                self._make(journal, lock, saved, planned)
             except BaseException as error:
                 # the server decides: a swap whose answer was lost may have happened
                 settled = self._settle(journal)
@@ -155,8 +159,8 @@ class _Restore:
         self._session.say(Noted(f"the present {self._target} was saved as {made.stored.id}", self._target))
         return made.stored.id
 
-    def _begin(self) -> Journal:
-        """Note what is about to be made."""
+    def _begin(self, planned: PlannedUsers | None) -> Journal:
+        """Note what is about to be made, and what is due later. Notes of the accounts of earlier attempts end in it."""
         self._advance(Phase.LOADING)
         own_name = self._own_name()
         one = Undertaking(
@@ -169,14 +173,25 @@ class _Restore:
             phase=Stage.CREATING,
             made=own_name if self._plan.beside else self._target,
             marker=own_name,
+            users=self._plan.accounts.due(planned) if self._plan.accounts and planned else None,
         )
-        return Journal(self._session.tree.undertakings(), self._engine, one)
+        journals = self._session.tree.undertakings()
+        journal = Journal(journals, self._engine, one)
+        for earlier in journals.of(self._target) if planned else ():
+            if earlier.left_accounts:
+                journals.remove(earlier.run)
+        return journal
 
     def _own_name(self) -> str:
         return f"vya_{self._session.tools.random_hex()}"
 
-    def _make(self, journal: Journal, lock: HeldLock, saved: str | None) -> None:
-        """Build the new content and put it in place."""
+    def _make(self, journal: Journal, lock: HeldLock, saved: str | None, planned: PlannedUsers | None) -> None:
+        """Make the accounts, build the new content and put it in place."""
+        if planned is not None:
+            result = make_accounts(self._session, planned)
+            journal.began({one.plan.account for one in result.accounts if one.done})
+            self._warn(result.notes)
+            self._users = reported(result)
         count = self._build(journal)
         lock.verify()
         self._session.tools.stop.check()
@@ -222,7 +237,7 @@ class _Restore:
             self._request,
             self._plan,
             self._clock,
-            Outcome(count, transforms, kept=kept if stays else None, saved=saved),
+            Outcome(count, transforms, kept=kept if stays else None, saved=saved, users=self._users),
         )
         self._step(Step.PLACING)
         journal.placing(swap, result)
@@ -247,6 +262,7 @@ class _Restore:
         report = journal.one.result
         if report is None:
             raise RestoreFailed("the restore ended without a result", hint="This is a bug; please report it.")
+        report = self._give_due(journal, report)
         if self._claim is not None:
             self._claim.finish(report)
         if settled:
@@ -254,6 +270,19 @@ class _Restore:
         else:
             journal.told()
         return report
+
+    def _give_due(self, journal: Journal, report: RunReport) -> RunReport:
+        """Give the accounts what they may do in the database that is there now. If that fails, the journal stays."""
+        if journal.one.users is None:
+            return report
+        try:
+            given = reported(give_due(self._session, journal.one.users, self._target))
+        except BackupDBError as error:
+            raise type(error)(
+                f"{self._target!r} was restored, but not what its accounts may do in it: {error.message}",
+                hint="Give the same command again: it goes on from there.",
+            ) from error
+        return restore_report.with_users(report, both_phases(self._users, given))
 
     def _load(self, name: str) -> None:
         self._step(Step.LOADING, self._plan.source.raw_bytes)

@@ -20,9 +20,11 @@ from vya_backupdb.domain.errors import (
 from vya_backupdb.domain.metadata import BackupMetadata, DatabaseSettings, TableInfo
 from vya_backupdb.domain.undertaking import OnExisting, Phase, Undertaking
 from vya_backupdb.dumper import restore_source, safety
+from vya_backupdb.dumper.accounts import PlannedUsers
 from vya_backupdb.dumper.pipeline import Passed
 from vya_backupdb.dumper.restore_request import Request
 from vya_backupdb.dumper.restore_source import Source
+from vya_backupdb.dumper.restore_users import DatabaseUsers, RunUsers, find_users
 from vya_backupdb.dumper.session import Server, Session
 from vya_backupdb.engines.loading import Fitted, Inspection, LoadOptions, Transform
 from vya_backupdb.engines.placing import TargetLook
@@ -33,7 +35,10 @@ SHOWN_ROLES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a restore will do: decided and checked, nothing touched yet. `leftovers` are of restores that died."""
+    """What a restore will do: decided and checked, nothing touched yet. `leftovers` are of restores that died.
+
+    `accounts` are those that come with it (None: they are left alone), `planned_users` what becomes of them.
+    """
 
     source: Source
     checks: tuple[str, ...]
@@ -49,6 +54,8 @@ class Plan:
     leftovers: tuple[Undertaking, ...] = ()
     warnings: tuple[str, ...] = ()
     tool: str = f"vya-backupdb {__version__}"
+    accounts: DatabaseUsers | None = None
+    planned_users: PlannedUsers | None = None
 
     @property
     def metadata(self) -> BackupMetadata | None:
@@ -104,14 +111,16 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
     """
     source = find_source(request, tree, session.tools.clock())
     held.enter_context(source.hold())
-    server = session.ask_server()
-    inspection, warnings = _read(session, request, source)
+    server, refusals = session.ask_server(), _Refusals()
+    users = refusals.of_users(session, request, tree, source)
+    inspection, warnings = _read(session, request, source, users.roles if users else frozenset())
     fitted = session.engine.fitted(source.settings, inspection.options)
+    accounts = _accounts(session, request, source, users, (*inspection.accounts, *fitted.accounts))
+    planned_users = refusals.planned(accounts)
     leftovers = unfinished(session, request.target)
     look = session.engine.placer.look(request.target)
     partly = look.exists and any(one.made == request.target for one in leftovers)
     replaces = look.exists and not partly and request.on_existing is not OnExisting.FAIL
-    refusals = _Refusals()
     refusals.trying(lambda: require_fit(source.metadata, server))
     refusals.of_file(request, inspection, fitted)
     refusals.of_target(request, look, partly=partly)
@@ -132,13 +141,28 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
         room=room,
         refusals=refusals.found,
         leftovers=leftovers,
+        accounts=accounts,
+        planned_users=planned_users,
     )
 
 
-def _read(session: Session, request: Request, source: Source) -> tuple[Inspection, tuple[str, ...]]:
+def _accounts(
+    session: Session, request: Request, source: Source, users: RunUsers | None, names: tuple[str, ...]
+) -> DatabaseUsers | None:
+    """Return the accounts that come with the database, those that earlier attempts had begun to make among them."""
+    if users is None or source.metadata is None:
+        return None
+    database = source.metadata.backup_info.database_name
+    begun = frozenset(key for one in session.tree.undertakings().of(request.target) for key in one.begun)
+    return DatabaseUsers(session, users, database=database, to_database=request.target, names=names, begun=begun)
+
+
+def _read(
+    session: Session, request: Request, source: Source, roles: frozenset[str]
+) -> tuple[Inspection, tuple[str, ...]]:
     """Read the file to its end; return what a load of it would be, and what is to be known of it."""
     tools = session.tools
-    inspector = session.engine.inspector(request.target, _options(request, source))
+    inspector = session.engine.inspector(request.target, replace(_options(request, source), roles=roles))
     passed = restore_source.read_whole(
         source, session.engine.scanner(), inspector, name=request.target, say=tools.say, stop=tools.stop
     )
@@ -193,6 +217,24 @@ class _Refusals:
         except BackupDBError as error:
             self.add(error)
 
+    def of_users(self, session: Session, request: Request, tree: InstanceTree, source: Source) -> RunUsers | None:
+        """Return the users file that was asked for; if it is not to be had, that forbids the restore."""
+        if request.users is None:
+            return None
+        try:
+            return find_users(session, request.users, tree, source)
+        except BackupDBError as error:
+            self.add(error)
+            return None
+
+    def planned(self, accounts: DatabaseUsers | None) -> PlannedUsers | None:
+        """Return what will become of the accounts; what forbids that forbids the restore."""
+        try:
+            return accounts.plan() if accounts else None
+        except BackupDBError as error:
+            self.add(error)
+            return None
+
     def of_file(self, request: Request, inspection: Inspection, fitted: Fitted) -> None:
         """Add what the backup itself forbids."""
         if request.tables and request.on_existing is not OnExisting.FAIL:
@@ -223,7 +265,7 @@ def _missing_roles(missing: tuple[str, ...]) -> RestoreRefused:
     more = f" and {len(missing) - SHOWN_ROLES} more" if len(missing) > SHOWN_ROLES else ""
     return RestoreRefused(
         f"the server lacks roles that the database belongs or grants to: {named}{more}",
-        hint="Load the users file of the same run first, create these roles, or leave them out with --owners skip.",
+        hint="Restore the accounts with it (--users), create the role, or leave it out (--owners skip).",
     )
 
 

@@ -3,17 +3,21 @@
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.metadata import size_human
-from vya_backupdb.domain.report import DatabaseRow, RestoredReport, RunReport, Totals, TransformReport
+from vya_backupdb.domain.report import AccountReport, DatabaseRow, RestoredReport, RunReport, Totals, TransformReport
 from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.restore_plan import Plan
 from vya_backupdb.dumper.restore_request import Request
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.engines.base import Count
 from vya_backupdb.engines.loading import Transform
+
+#: Accounts with these actions were made or changed.
+_CHANGING: Final = frozenset({"create", "replace", "grant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,15 @@ class Clock:
 class Outcome:
     """What came back, and how the loaded differs from the file.
 
-    `kept` is the name of the former database, None if there is none; `saved` the id of the backup that was made of it.
+    `kept` is the name of the former database, None if there is none; `saved` the id of the backup that was made of it;
+    `users` what became of accounts so far.
     """
 
     count: Count
     transforms: tuple[Transform, ...]
     kept: str | None
     saved: str | None
+    users: tuple[AccountReport, ...] = ()
 
 
 def success(session: Session, request: Request, plan: Plan, clock: Clock, outcome: Outcome) -> RunReport:
@@ -73,6 +79,7 @@ def success(session: Session, request: Request, plan: Plan, clock: Clock, outcom
             ),
             kept_database=outcome.kept,
             safety_backup_id=outcome.saved,
+            users=outcome.users,
         ),
         databases=(row,),
     )
@@ -85,6 +92,35 @@ def _sentence(plan: Plan, outcome: Outcome) -> str:
     if outcome.saved:
         sentence += f"; what it replaced is the backup {outcome.saved}"
     return f"{sentence}; the former one is now called {outcome.kept}" if outcome.kept else sentence
+
+
+def with_users(report: RunReport, users: tuple[AccountReport, ...]) -> RunReport:
+    """Return the report of a restore that ended well with what became of the accounts that came with it."""
+    if report.restored is None or not users:
+        return report
+    failed = [one for one in users if one.failed]
+    code = ExitCode.USERS_PARTIAL if failed else ExitCode.OK
+    first = failed[0].refused[0].error if failed and failed[0].refused else failed[0].why if failed else ""
+    error = f"{failed[0].account}: {first}" if failed else None
+    changed = sum(one.action in _CHANGING for one in users)
+    said = f"; with {counted(changed, 'account')}" if changed else "; its accounts were left as they are"
+    said += f", {len(failed)} not or not wholly restored: {error}" if failed else ""
+    row = DatabaseRow(
+        name="",
+        kind="users",
+        status="failed" if failed else "success",
+        finished_at=report.finished_at,
+        reason=code.reason if failed else None,
+        error=error,
+    )
+    changes = {
+        "reason": code.reason,
+        "exit_code": code,
+        "message": report.message + said,
+        "restored": report.restored.model_copy(update={"users": users}),
+        "databases": (*(one for one in report.databases if one.kind != "users"), row),
+    }
+    return report.model_copy(update=changes)
 
 
 def failure(session: Session, request: Request, started_at: datetime, error: BackupDBError) -> RunReport:

@@ -6,12 +6,13 @@ twice. Everything else is undone.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from vya_backupdb.domain.errors import BackupCorrupt, NotFound
 from vya_backupdb.domain.report import RunReport
-from vya_backupdb.domain.undertaking import Phase, Undertaking
-from vya_backupdb.dumper import restore_report
+from vya_backupdb.domain.undertaking import Undertaking
+from vya_backupdb.dumper import restore_report, restore_users
 from vya_backupdb.dumper.events import Noted
 from vya_backupdb.dumper.journal import Settled, close, settle_dead
 from vya_backupdb.dumper.restore_plan import find_source, unfinished
@@ -62,10 +63,23 @@ def settle_target(session: Session, target: str, settled: Callable[[Settled], No
     with session.engine.lock(target, wait_seconds=wait, checkpoint=check):
         # asked again: whoever held the lock meanwhile may have settled them
         for one in unfinished(session, target):
-            found = settle_dead(session.engine, journals, one, identity)
+            found = _with_users(session, settle_dead(session.engine, journals, one, identity))
             session.say(Noted(found.sentence, target))
             settled(found)
             close(journals, found.one, done=found.done)
+
+
+def _with_users(session: Session, found: Settled) -> Settled:
+    """Give accounts what is due to them once the data is in its place, and put that into the result."""
+    one = found.one
+    if not found.done or one.users is None:
+        return found
+    given = restore_users.reported(restore_users.give_due(session, one.users, one.target))
+    if one.result is None or one.result.restored is None:
+        return found
+    users = restore_users.both_phases(one.result.restored.users, given)
+    result = restore_report.with_users(one.result, users)
+    return replace(found, one=one.model_copy(update={"result": result}))
 
 
 def clean_up(session: Session) -> list[str]:
@@ -77,8 +91,11 @@ def clean_up(session: Session) -> list[str]:
     for target in dict.fromkeys(one.target for one in journals.all()):
         settle_target(session, target, lambda found: said.append(found.sentence))
     for one in journals.all():
-        kept = one.swap.kept if one.swap and one.phase is Phase.KEPT else None
-        if kept is not None and not session.engine.exists(kept):
+        if one.kept is not None and not session.engine.exists(one.kept):
             journals.remove(one.run)
-            said.append(f"{kept!r}, which {one.target!r} was before the restore {one.run}, is gone: its note, too")
+            said.append(f"{one.kept!r}, which {one.target!r} was before the restore {one.run}, is gone: its note, too")
+        elif one.left_accounts:
+            journals.remove(one.run)
+            names = ", ".join(repr(str(each)) for each in sorted(one.left_accounts))
+            said.append(f"accounts that the restore {one.run} to {one.target!r} had begun to make stay: {names}")
     return said

@@ -31,7 +31,7 @@ _PASSING: Final = re.compile(
 _SERVER_WIDE: Final = frozenset({"ROLE", "USER", "GROUP", "TABLESPACE", "SYSTEM", "OWNED"})
 _NO_ROLES: Final = frozenset({"PUBLIC", "CURRENT_USER", "CURRENT_ROLE", "SESSION_USER"})
 _NO_SETTINGS: Final = frozenset({"TIME", "SESSION", "NAMES", "TRANSACTION", "CONSTRAINTS", "XML", "SCHEMA", "SEED"})
-_ROLE_HINT: Final = "Load the users file of the same run first, create the role, or leave it out with --owners skip."
+_ROLE_HINT: Final = "Restore the accounts with it (--users), create the role, or leave it out (--owners skip)."
 #: A statement longer than this is judged by its beginning: what ends with a role or a database is short.
 _HEAD: Final = 64 * 1024
 #: As many tokens tell what rows are inserted into.
