@@ -13,7 +13,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from vya_backupdb.domain.report import RunReport
 from vya_backupdb.domain.users_file import AccountKey
-from vya_backupdb.domain.users_plan import OnExisting as OnExistingAccount
 
 #: Scratch and kept databases, and the marker table of one that is loaded in place: never derived from another name.
 OWN_NAME: Final = re.compile(r"vya_[0-9a-f]{12}")
@@ -120,7 +119,7 @@ class UsersDue(Model):
     """
 
     backup: str
-    on_existing: OnExistingAccount
+    on_existing: Literal["skip", "replace", "fail"]
     begun: tuple[tuple[str, str], ...] = ()
     grants: str = ""
 

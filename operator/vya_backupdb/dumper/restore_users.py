@@ -13,7 +13,7 @@ from vya_backupdb.domain.errors import NotFound, RestoreFailed, TargetExists
 from vya_backupdb.domain.report import AccountReport, RefusedReport
 from vya_backupdb.domain.undertaking import UsersDue
 from vya_backupdb.domain.users_file import AccountKey, Header, Phase, Statement, UsersFile, parse, render
-from vya_backupdb.domain.users_plan import Action, Phases, Target, Wish, matches
+from vya_backupdb.domain.users_plan import Action, OnExisting, Phases, Target, Wish, matches
 from vya_backupdb.dumper.accounts import PlannedUsers, UsersResult, plan_users, read_stored, restore_users, users_of_run
 from vya_backupdb.dumper.restore_request import WithUsers
 from vya_backupdb.dumper.restore_source import Source
@@ -128,7 +128,7 @@ class DatabaseUsers:
         )
         return UsersDue(
             backup=self._id,
-            on_existing=self._wish.on_existing,
+            on_existing=self._wish.on_existing.value,
             begun=tuple(sorted((one.name, one.host) for one in begun)),
             grants="".join(render(file, comments=(), preamble=())),
         )
@@ -155,7 +155,7 @@ def give_due(session: Session, due: UsersDue, database: str) -> UsersResult:
     if not due.grants:
         return UsersResult(())
     file = parse(due.grants, source=f"the journal of the restore to {database!r}")
-    wish = Wish(on_existing=due.on_existing, phases=Phases.GRANTS, databases=(database,))
+    wish = Wish(on_existing=OnExisting(due.on_existing), phases=Phases.GRANTS, databases=(database,))
     return restore_users(session, plan_users(session, file, wish))
 
 
