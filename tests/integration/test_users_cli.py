@@ -184,11 +184,10 @@ def test_killed_between_accounts_and_data_the_next_restore_finishes_both(
 ) -> None:
     one = restoring(tmp_path, "postgresql", [str(embedded.programs)], users=True, demo=embedded)
     one.back_up(peopled)
-    wanted = {"users": WithUsers()}
     for number in range(1, 20):
         _leave(connect, peopled)
-        killed = one.killed(number, lambda: one.restore(peopled, **wanted), words=("ALTER ROLE", "COMMIT"))
-        report = one.restore(peopled, **wanted) if killed else None
+        killed = one.killed(number, lambda: one.restore(peopled, users=WithUsers()), words=("ALTER ROLE", "COMMIT"))
+        report = one.restore(peopled, users=WithUsers()) if killed else None
         assert _is_whole(connect), number
         assert one.session().tree.undertakings().all() == []
         if report is None:
