@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.fixtures.faulty import HEAD, MARKER, VERSION
+from tests.fixtures.faulty import HEAD, MARKER, VERSION, assert_heals, backup
 from tests.fixtures.workspace import PROGRAM, Connect, Workspace
 
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -121,3 +121,24 @@ def test_a_gibibyte_of_warnings_is_read_and_not_kept(workspace: Workspace, datab
     code, kib, said = of_program(workspace, "backup", "--database", "shop")
     assert code == ExitCode.BACKUP_FAILED, said
     assert kib - idle_kib < ALLOWED_KIB
+
+
+def test_a_value_that_cannot_be_written_as_text_fails_by_name(
+    workspace: Workspace, database: str, connect: Connect
+) -> None:
+    """As 600 MB of bytea do, whose digits pass 1 GB; a string of 2^30 bits does so too, and is made in a moment."""
+    with connect(database) as connection:
+        connection.execute("CREATE TABLE huge (id int, bits varbit)")
+        connection.execute(
+            "DO $$ DECLARE b varbit := B'0'; BEGIN FOR n IN 1..30 LOOP b := b || b; END LOOP;"
+            " INSERT INTO huge VALUES (1, b); END $$"
+        )
+    done = backup(workspace)
+    assert (done.code, done.row["status"]) == (ExitCode.BACKUP_FAILED, "failed")
+    assert 'table "huge"' in done.row["error"]
+    assert "make it a large object" in done.row["error"]
+    assert workspace.ids(database) == []
+    workspace.assert_tidy()
+    with connect(database) as connection:
+        connection.execute("DROP TABLE huge")
+    assert_heals(workspace)

@@ -29,13 +29,17 @@ _HEADERS: Final = {b"INSERT": _INSERT, b"CREATE": _CREATE}
 _LONGEST_OPENER: Final = 16
 #: The longest INSERT header: 4,096 columns of 64 characters, each of up to 4 bytes or a doubled backtick.
 _LONGEST_HEADER: Final = 2 * 1024 * 1024
+#: What a server takes as one statement, its command's byte included: ``max_allowed_packet`` cannot be more.
+_LONGEST_STATEMENT: Final = (1 << 30) - 1
 
 
 class MySQLScanner:
     """`base.StreamScanner` for both clients' dumps of one database."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_statement: int = _LONGEST_STATEMENT) -> None:
         self._rows: dict[bytes, int] = {}
+        self._longest, self._length = longest_statement, 0  # of the present INSERT, as far as it was seen
+        self._too_long: bytes | None = None  # the first table with an INSERT that no server takes back
         self._tail = b""
         self._rest = b""  # not yet looked at, after the one byte of context in front
         self._start = 0  # where looking goes on in _rest
@@ -61,6 +65,11 @@ class MySQLScanner:
             problem = f"the dump holds a statement that is not understood: {_text(self._unread)!r}"
         elif self._table is not None or self._in_body:
             problem = "the dump ends in the middle of a statement"
+        elif self._too_long is not None:
+            problem = (
+                f"the table {_text(self._too_long)!r} has a row that no server takes back: it is a statement of more"
+                " than 1 GiB (binary values count twice); split the value, or keep it outside of the database"
+            )
         elif not _MARKER.search(self._tail):
             problem = "the dump lacks its closing line '-- Dump completed'"
         return ScanResult(tables, not problem, problem)
@@ -102,10 +111,17 @@ class MySQLScanner:
             self._by_line |= header[2] == b"\n"
             self._first_line = header[2] != b"\n"
             self._counter, self._counted = RowCounter(), 0
+            self._length = header.end() - header.start()
 
     def _in_rows(self, data: bytes, position: int, table: bytes) -> tuple[int, bool]:
-        if self._first_line:
-            return self._in_first_line(data, position, table)
+        read = self._in_first_line if self._first_line else self._in_other_lines
+        limit, going = read(data, position, table)
+        self._length += limit - position
+        if self._length > self._longest and self._too_long is None:
+            self._too_long = table
+        return limit, going
+
+    def _in_other_lines(self, data: bytes, position: int, table: bytes) -> tuple[int, bool]:
         end = find_by(data, b";\n", 0, position - 1)
         limit = end + 2 if end >= 0 else max(position, len(data) - 1)
         self._add(table, data.count(b"\n", position, limit))

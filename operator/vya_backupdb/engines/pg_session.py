@@ -24,9 +24,11 @@ from vya_backupdb.engines.connections import closing
 
 APPLICATION_NAME: Final = "vya-backupdb"
 #: Time-outs that a long dump must not meet, with the first version that knows them: an unknown one is fatal.
+#: ``tcp_user_timeout`` ends a session whose reader takes nothing for so long: a slow volume is none of its business.
 TIMEOUTS: Final = (
     ("statement_timeout", 0),
     ("lock_timeout", 0),
+    ("tcp_user_timeout", 120000),
     ("idle_in_transaction_session_timeout", 90600),
     ("idle_session_timeout", 140000),
     ("transaction_timeout", 170000),

@@ -47,8 +47,16 @@ _HINTS: Final = (
         r"references invalid table|definer .* does not exist|\(1449\)|\(1356\)",
         "Drop or mend the view or routine that the message names.",
     ),
-    (r"invalid memory alloc request size", "A value is too large to be dumped as text (about 500 MB)."),
+    (
+        r"invalid memory alloc request size",
+        "A value of that table is larger than 1 GB as text (500 MB of bytea): split it, or make it a large object.",
+    ),
     (r"Table definition has changed|\(1412\)", "A table was altered under the dump; run it again."),
+    (
+        # MariaDB's client alone has no way to ask its server for more patience
+        r"Lost connection to (?:MySQL )?server during query when dumping",
+        "See the server's log; if the volume was slow, raise net_write_timeout on the server.",
+    ),
     (r"Lost connection|server closed the connection|terminating connection", "See the server's log."),
     (r"max_allowed_packet", "A row is larger than the server's max_allowed_packet; raise it."),
     (r'role ".*" does not exist', "Load the users file of the same run first, or create the role."),

@@ -218,6 +218,19 @@ def test_less_than_the_whole_is_never_complete(make: Callable[[], StreamScanner]
         assert result.problem
 
 
+@pytest.mark.parametrize("stream", [MARIADB, MYSQL])
+def test_a_statement_that_no_server_takes_back_is_no_backup(stream: bytes) -> None:
+    """A client writes a value of 600 MB as 1.2 GB of digits, and ends well."""
+    lines = re.findall(rb"^INSERT INTO .*?;\n", stream, re.MULTILINE | re.DOTALL)
+    longest = max(len(line) for line in lines)
+    assert scan(lambda: MySQLScanner(longest), stream).complete
+    for cut in (7, 4096):
+        pieces = (stream[at : at + cut] for at in range(0, len(stream), cut))
+        result = scan(lambda: MySQLScanner(longest - 1), *pieces)
+        assert not result.complete
+        assert "has a row that no server takes back" in result.problem
+
+
 @pytest.mark.parametrize(("make", "stream"), STREAMS)
 def test_more_than_the_whole_is_not_complete(make: Callable[[], StreamScanner], stream: bytes) -> None:
     assert not scan(make, stream + b"DROP TABLE t;\n").complete

@@ -1,0 +1,92 @@
+"""A reader that is slower than the server's patience: a slow volume, a full pipe.
+
+PostgreSQL and MySQL are told to wait. MariaDB's client cannot tell its server, which then gives it up: a dump that
+fails with the remedy, and is never taken for a whole one.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.fixtures.places import Place, execute, place, row_of
+from tests.servers import Server
+
+from vya_backupdb.domain.exitcodes import ExitCode
+
+NAME = "slow"
+PATIENCE_SECONDS = 1
+ROWS = 64
+#: More than all buffers between the server and the reader take.
+_FILL = {
+    "postgres": f"CREATE TABLE t AS SELECT n AS a, repeat(md5(n::text), 20000) AS b FROM generate_series(1, {ROWS}) n",
+    "mysql": "CREATE TABLE t AS WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < "
+    f"{ROWS}) SELECT n AS a, REPEAT(SHA2(n, 256), 10000) AS b FROM s",
+}
+#: For how many seconds the dump's statement has run, as the server sees it.
+_RUNNING = {
+    "postgres": "SELECT extract(epoch FROM now() - query_start) FROM pg_stat_activity WHERE query LIKE 'COPY%'",
+    "mysql": "SELECT TIME FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT /*!40001 SQL_NO_CACHE%'",
+}
+
+
+@contextlib.contextmanager
+def impatient(server: Server) -> Iterator[None]:
+    """Let new sessions of the server give up a client that takes nothing for a second."""
+    if server.product == "postgres":
+        server.sql(f"ALTER SYSTEM SET tcp_user_timeout = '{PATIENCE_SECONDS}s'")
+        server.sql("SELECT pg_reload_conf()")
+    else:
+        server.sql(f"SET GLOBAL net_write_timeout = {PATIENCE_SECONDS}")
+    try:
+        yield
+    finally:
+        if server.product == "postgres":
+            server.sql("ALTER SYSTEM RESET tcp_user_timeout")
+            server.sql("SELECT pg_reload_conf()")
+        else:
+            server.sql("SET GLOBAL net_write_timeout = DEFAULT")
+
+
+def outlast(server: Server) -> bool:
+    """Wait until the server has had to be patient for three times as long; return whether it was."""
+    question = _RUNNING["postgres" if server.product == "postgres" else "mysql"]
+    while found := server.sql(question):
+        if float(found[0][0]) > 3 * PATIENCE_SECONDS + 1:
+            return True
+    return False
+
+
+@pytest.fixture(params=["postgres:17", "mariadb:11.8", "mysql:9.7"])
+def here(request: pytest.FixtureRequest, servers: Callable[[str], Server], tmp_path: Path) -> Iterator[Place]:
+    """A place on an impatient server, with a database that is large enough to be waited for."""
+    server = servers(request.param)
+    server.sql(f"CREATE DATABASE {NAME}")
+    try:
+        execute(server, NAME, _FILL["postgres" if server.product == "postgres" else "mysql"])
+        with impatient(server), place(server, tmp_path) as made:
+            yield made
+    finally:
+        server.sql(f"DROP DATABASE {NAME}")
+
+
+def test_a_slow_reader_is_waited_for_or_the_dump_fails(here: Place) -> None:
+    here.client(lambda real: here.pause.within(real, after=10_000))
+    running = here.begin(here.backup, "slow", NAME)
+    here.pause.wait()
+    waited = outlast(here.server)
+    here.pause.release()
+    report = running.result()
+    here.workspace.assert_tidy()
+    if here.server.product == "mariadb":
+        assert (waited, report.exit_code) == (False, ExitCode.BACKUP_FAILED)
+        assert "raise net_write_timeout" in (row_of(report, NAME).error or "")
+        assert here.backups(NAME) == []
+        here.server.sql("SET GLOBAL net_write_timeout = DEFAULT")
+        here.real_client()
+        report = here.backup("next", NAME)
+    assert report.exit_code == ExitCode.OK, report
+    (stored,) = here.backups(NAME)
+    assert stored.metadata is not None
+    assert stored.metadata.tables is not None
+    assert [table.rows for table in stored.metadata.tables] == [ROWS]
