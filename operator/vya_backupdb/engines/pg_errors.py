@@ -21,7 +21,7 @@ from vya_backupdb.domain.errors import (
     TLSFailed,
     WrongServer,
 )
-from vya_backupdb.engines import tls
+from vya_backupdb.engines import stderr, tls
 
 _PASSWORD_HINT: Final = "Correct the credentials of the instance, or the account on the server."  # noqa: S105 - a sentence
 _PRIVILEGE_HINT: Final = "Grant the account what the message names; pg_read_all_data and pg_monitor are enough to read."
@@ -78,9 +78,10 @@ def of_statement(error: SQLAlchemyError, doing: str, redact: Callable[[str], str
         return PrivilegeMissing(f"{doing}: {text}", hint=_PRIVILEGE_HINT)
     if state == "3D000":
         return NotFound(f"{doing}: {text}", hint="Check the name of the database.")
+    hint = stderr.hint_for(text, "See the server's log.")
     if state is None or state[:2] in {"08", "57"}:
-        return ConnectionFailed(f"{doing}: the session was lost: {text}", hint="See the server's log.")
-    return ServerError(f"{doing}: {text}", hint="See the server's log.")
+        return ConnectionFailed(f"{doing}: the session was lost: {text}", hint=hint)
+    return ServerError(f"{doing}: {text}", hint=hint)
 
 
 def sqlstate(error: SQLAlchemyError) -> str | None:

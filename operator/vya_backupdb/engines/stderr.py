@@ -44,6 +44,11 @@ _HINTS: Final = (
         "Set hot_standby_feedback = on on the standby, raise its max_standby_streaming_delay, or back up the primary.",
     ),
     (
+        # all that pg_dump is told of it: the session is ours
+        r'snapshot ".*" does not exist|invalid snapshot identifier',
+        "The snapshot's session was ended: on a standby set hot_standby_feedback = on, else see the server's log.",
+    ),
+    (
         r"references invalid table|definer .* does not exist|\(1449\)|\(1356\)",
         "Drop or mend the view or routine that the message names.",
     ),
