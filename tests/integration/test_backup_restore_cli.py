@@ -98,9 +98,12 @@ def test_a_check_finds_what_would_be_in_the_way_and_what_would_be_missed(workspa
     assert report.storage.free_bytes
     assert [path.name for path in workspace.files()] == [".lock", ".owner.json"]
 
-    workspace.instance["include_databases"] = ["nowhere"]
+    workspace.instance["include_databases"] = ["nowhere", "shop"]
     workspace.instance["exclude_databases"] = []
-    assert workspace.run("check").code == ExitCode.CHECK_FAILED
+    failed = workspace.run("check", "--format", "json")
+    assert failed.code == ExitCode.CHECK_FAILED
+    (row,) = json.loads(failed.out)["databases"]
+    assert (row["name"], row["objects"], row["size_bytes"] > 0) == ("shop", {"tables": 1}, True)
     workspace.set_credentials("postgres", "wrong")
     workspace.config["storage"]["min_free_bytes"] = 1 << 60
     wrong = workspace.run("check", "--format", "json")

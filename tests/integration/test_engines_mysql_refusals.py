@@ -150,13 +150,22 @@ def test_waiting_for_a_lock_can_be_given_up(maria: Rig) -> None:
 
 def test_which_databases_are_covered(my: Rig, make: Make) -> None:
     for name in ("shop", "shop_test", "blog"):
-        make(my.server, name, "CREATE TABLE t (a int)", "CREATE VIEW v AS SELECT 1 AS a")
+        make(
+            my.server, name, "CREATE TABLE t (a int)", "CREATE VIEW v AS SELECT 1 AS a", "CREATE TABLE u (a int)",
+            "CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1", "CREATE PROCEDURE p() SELECT 1",
+            "CREATE FUNCTION f() RETURNS int DETERMINISTIC RETURN 1", "CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DO DO 0",
+            *(["CREATE SEQUENCE s"] if my.server.product == "mariadb" else []),
+        )  # fmt: skip
+    make(my.server, "Shop" if my.server.product == "mariadb" else "Shop2")
     chosen = rig(my.server, (), include_databases=["shop*"], exclude_databases=["*_test"]).engine
     found = {info.name: info for info in chosen.databases()}
     assert {name for name, info in found.items() if info.covered} == {"shop"}
     assert found["shop_test"].why == "is in exclude_databases"
     assert found["blog"].why == "is not in include_databases"
-    assert found["shop"].tables == 1
+    counted = {"tables": 2, "views": 1, "routines": 2, "triggers": 1, "events": 1}
+    if my.server.product == "mariadb":
+        counted["sequences"] = 1
+    assert chosen.count_objects(["shop", "Shop"]) == {"shop": counted, "Shop": {}}
     assert found["shop"].size_bytes
     assert not {"mysql", "sys", "information_schema", "performance_schema"} & found.keys()
 

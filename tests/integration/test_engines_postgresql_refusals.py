@@ -133,8 +133,16 @@ def test_waiting_for_a_lock_can_be_given_up(pg17: Rig) -> None:
 
 def test_which_databases_are_covered(pg17: Rig, make: Make) -> None:
     server = pg17.server
+    objects = (
+        "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY)", "CREATE TABLE u (a int)",
+        "CREATE VIEW v AS SELECT 1", "CREATE SEQUENCE s", "CREATE PROCEDURE p() LANGUAGE SQL AS 'SELECT 1'",
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
+    )  # fmt: skip
     for name in ("shop", "shop_test", "blog", "vya_0123456789ab"):
         make(server, name)
+    for statement in objects:
+        server.sql(statement, database="shop")
     make(server, "frozen", options="ALLOW_CONNECTIONS false")
     make(server, "pattern", options="IS_TEMPLATE true")
     chosen = rig(server, (), include_databases=["shop*", "frozen", "pattern"], exclude_databases=["*_test"]).engine
@@ -145,6 +153,10 @@ def test_which_databases_are_covered(pg17: Rig, make: Make) -> None:
     assert found["frozen"].why == "accepts no connections"
     assert found["pattern"].why == "is a template"
     assert found["shop"].size_bytes
+    # one that cannot be looked into is left out, and stops no other
+    assert chosen.count_objects(["shop", "frozen", "none"]) == {
+        "shop": {"tables": 2, "views": 1, "sequences": 2, "routines": 2, "triggers": 1}
+    }
     assert not {"template0", "template1", "vya_0123456789ab", "postgres"} & found.keys()
 
 

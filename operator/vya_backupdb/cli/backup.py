@@ -44,7 +44,7 @@ def backup(
         int | None, typer.Option("--parallel", min=1, max=64, help="Databases at a time.", show_default=False)
     ] = None,
     only_plan: Annotated[bool, typer.Option("--dry-run", help="Say what would be backed up, and do nothing.")] = False,
-    wanted: options.FormatOption = None,
+    wanted: options.OutputOption = None,
     verbose: options.Verbose = False,
     run_id: options.RunId = None,
     reason: Annotated[Reason, typer.Option("--reason", envvar="VYA_BACKUPDB_REASON", hidden=True)] = Reason.CLI,

@@ -9,6 +9,7 @@ from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import RunReport, to_dict
 from vya_backupdb.dumper.check import run_check
+from vya_backupdb.dumper.progress import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +21,7 @@ def check(
     context: typer.Context,
     config: options.Config = settings.DEFAULT_PATH,
     instance: options.Instance = None,
-    wanted: options.FormatOption = None,
+    wanted: options.OutputOption = None,
     verbose: options.Verbose = False,
     run_id: options.RunId = None,
     termination_log: options.TerminationLog = None,
@@ -52,10 +53,14 @@ def show_check(database: DatabaseConfig, report: RunReport) -> None:
     product = f"{server.product} {server.version} at {where}" if server else f"{where}, not reached"
     console.print(output.text((database.id, "bold"), ("  " + output.plain(product), "dim")))
     if report.databases:
-        table = output.table("database", "size", "backed up", right=("size",), fold=("database", "backed up"))
+        columns = ("database", "size", "objects", "backed up")
+        table = output.table(*columns, right=("size",), fold=("database", "objects", "backed up"))
         for row in report.databases:
             covered = output.cell("yes", "green") if row.status == "success" else output.cell(f"no: {row.error}", "dim")
-            table.add_row(output.cell(row.name), output.cell(output.size(row.size_bytes)), covered)
+            objects = ", ".join(counted(number, kind.removesuffix("s")) for kind, number in (row.objects or {}).items())
+            table.add_row(
+                output.cell(row.name), output.cell(output.size(row.size_bytes)), output.cell(objects), covered
+            )
         console.print(table)
     storage = report.storage
     if storage is not None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from vya_backupdb.cli import options, output
 from vya_backupdb.cli.frame import Configured, Frame, framed, grouped
@@ -103,7 +102,7 @@ def import_store(
     if output.chosen_format(wanted) is Format.JSON:
         output.print_json({"file": str(path), "imported": ids})
     else:
-        output.console().print(Text(f"{path}: {', '.join(ids) or 'no entry'}"))
+        output.console().print(output.text(f"{path}: {', '.join(ids) or 'no entry'}"))
     return ExitCode.OK
 
 

@@ -47,7 +47,7 @@ def restore(
     instance: options.Instance = None,
     only_plan: OnlyPlan = False,
     clean: CleanUp = False,
-    wanted: options.FormatOption = None,
+    wanted: options.OutputOption = None,
     verbose: options.Verbose = False,
 ) -> int:
     """Restore one database from its backup.

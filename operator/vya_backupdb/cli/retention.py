@@ -47,7 +47,7 @@ def apply(
     context: typer.Context,
     config: options.Config = settings.DEFAULT_PATH,
     instance: options.Instance = None,
-    wanted: options.FormatOption = None,
+    wanted: options.OutputOption = None,
     verbose: options.Verbose = False,
     run_id: options.RunId = None,
     termination_log: options.TerminationLog = None,

@@ -1,10 +1,7 @@
 """How accounts, grants and the result of a restore of them are shown: a table for people, JSON for programs."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from vya_backupdb.cli import output
 from vya_backupdb.cli.invocation import Format
@@ -13,6 +10,9 @@ from vya_backupdb.domain.users_file import EVERYONE, Part, UsersFile
 from vya_backupdb.domain.users_plan import matches
 from vya_backupdb.dumper.accounts import UsersResult, to_dict
 from vya_backupdb.engines.accounts import GrantRow
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _STYLES = {"create": "green", "replace": "yellow", "grant": "green", "unsupported": "bold red", "missing": "bold red"}
 
@@ -26,7 +26,7 @@ def show_written(written: dict[str, Any], wanted: Format | None) -> None:
     counts = f"{written['accounts']} accounts, {written['roles']} roles"
     hashes = "" if written["passwords"] else ", without passwords"
     output.console().print(
-        Text.assemble(
+        output.text(
             ("✔", "green"), f" {output.plain(written['file'])}: {counts}{hashes}, ", output.size(written["bytes"])
         )
     )
@@ -118,14 +118,14 @@ def show_reported(accounts: Sequence[AccountReport]) -> None:
             _say_refused(refused.error, refused.statement)
 
 
-def _result_table(*more: str) -> Table:
+def _result_table(*more: str) -> "Table":
     columns = ("account", *more, "action", "statements", "why")
     return output.table(*columns, right=("statements",), fold=("account", "why"))
 
 
 def _say_refused(error: str, statement: str) -> None:
     text = f" {output.plain(error)}: {output.plain(statement)}"
-    output.console().print(Text.assemble(("✘", "bold red"), text))
+    output.console().print(output.text(("✘", "bold red"), text))
 
 
 def show_result(result: UsersResult, file: UsersFile, wanted: Format | None, *, dry_run: bool) -> None:
@@ -155,4 +155,4 @@ def show_result(result: UsersResult, file: UsersFile, wanted: Format | None, *, 
 
 def _notes(notes: Sequence[str]) -> None:
     for note in notes:
-        output.console().print(Text(f"! {output.plain(note)}", style="yellow"))
+        output.console().print(output.text(f"! {output.plain(note)}", style="yellow"))

@@ -34,6 +34,7 @@ class DatabaseRow(Model):
     reason: str | None = Field(default=None, description="CamelCase reason of a failure, as in the exit codes")
     error: str | None = None
     warnings: int = Field(default=0, ge=0)
+    objects: dict[str, int] | None = Field(default=None, description="check: how many it holds of each kind")
 
 
 class Totals(Model):
@@ -138,7 +139,7 @@ class RunReport(Model):
     def to_termination_message(self, limit: int = TERMINATION_MESSAGE_BYTES) -> bytes:
         """Return JSON of at most `limit` bytes: failures first, rows dropped from the end until it fits."""
         ordered = sorted(self.databases, key=lambda row: (row.status == "success", row.name))
-        rows = tuple(row.model_copy(update={"error": _cut(row.error)}) for row in ordered)
+        rows = tuple(row.model_copy(update={"error": _cut(row.error), "objects": None}) for row in ordered)
         findings = tuple(one.model_copy(update={"message": _cut(one.message) or ""}) for one in self.findings)
         changes = {"message": _cut(self.message, 2 * ERROR_CHARACTERS), "findings": findings, "restored": self._short()}
         report = self.model_copy(update=changes)

@@ -4,7 +4,7 @@ Every step that fails is a finding with its remedy; the others go on, so that on
 of the first finding that blocks.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Final
@@ -42,6 +42,7 @@ class _Check:
         self._code = ExitCode.OK
         self._server: Server | None = None
         self._found: list[DatabaseInfo] = []
+        self._objects: Mapping[str, Mapping[str, int]] = {}
         self._space: StorageReport | None = None
 
     def do(self) -> RunReport:
@@ -88,6 +89,8 @@ class _Check:
             _require_clients(session, server)
         self._found = session.engine.databases()
         self._look_at_coverage()
+        with self._trying():
+            self._objects = session.engine.count_objects([one.name for one in self._found if one.covered])
         self._look_at_rights(session)
 
     def _look_at_rights(self, session: Session) -> None:
@@ -206,16 +209,17 @@ class _Check:
             server=server,
             storage=self._space,
             findings=tuple(self._findings),
-            databases=tuple(_row(one) for one in self._found),
+            databases=tuple(_row(one, self._objects.get(one.name)) for one in self._found),
         )
 
 
-def _row(one: DatabaseInfo) -> DatabaseRow:
+def _row(one: DatabaseInfo, objects: Mapping[str, int] | None) -> DatabaseRow:
     return DatabaseRow(
         name=one.name,
         status="success" if one.covered else "skipped",
         size_bytes=one.size_bytes,
         error=None if one.covered else one.why,
+        objects=None if objects is None else dict(objects),
     )
 
 

@@ -10,7 +10,7 @@ its own. Its invariants:
 - methods may be called from several threads at once: each opens sessions of its own.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -88,7 +88,6 @@ class DatabaseInfo:
 
     name: str
     size_bytes: int | None
-    tables: int | None
     covered: bool
     why: str
 
@@ -232,6 +231,12 @@ class Engine(Protocol):
 
     def databases(self) -> list[DatabaseInfo]:
         """Return every database but the system's own, sorted by name, with whether this instance covers it."""
+
+    def count_objects(self, databases: Collection[str]) -> Mapping[str, Mapping[str, int]]:
+        """Return how many objects of each kind (``tables``, ``views`` …; none that is 0) each of `databases` holds.
+
+        One query a kind, or a database, never one a table. One that cannot be looked into is left out.
+        """
 
     def preflight(self) -> tuple[Finding, ...]:
         """Return what is in the way of a backup of the whole server, or makes it weaker."""

@@ -8,7 +8,7 @@ is an error. Locks are ``GET_LOCK`` of a hash of the database's name. A restore 
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,14 +20,7 @@ from vya_backupdb.domain.metadata import DatabaseSettings
 from vya_backupdb.domain.report import Finding
 from vya_backupdb.domain.schema import Schema
 from vya_backupdb.domain.users_file import MARKER
-from vya_backupdb.engines import (
-    locks,
-    my_catalog,
-    my_preflight,
-    my_schema,
-    stderr,
-    tls,
-)
+from vya_backupdb.engines import locks, my_catalog, my_preflight, my_schema, stderr, tls
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -57,8 +50,7 @@ _EVERYTHING: Final = LoadOptions()
 SYSTEM_DATABASES: Final = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 #: Grouped by bytes: under the catalogue's own collation MariaDB takes ``Shop`` and ``shop``, or é and e, for one.
 _SIZES: Final = """
-    SELECT MIN(TABLE_SCHEMA) AS name, SUM(DATA_LENGTH + INDEX_LENGTH) AS size,
-      COUNT(CASE WHEN TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') THEN 1 END) AS tables
+    SELECT MIN(TABLE_SCHEMA) AS name, SUM(DATA_LENGTH + INDEX_LENGTH) AS size
     FROM information_schema.TABLES GROUP BY CONVERT(TABLE_SCHEMA USING utf8mb4) COLLATE utf8mb4_bin"""
 _DUMP: Final = (
     "--single-transaction",
@@ -138,13 +130,20 @@ class MySQL:
                 "SELECT SCHEMA_NAME AS name FROM information_schema.SCHEMATA", "listing the databases"
             )
             rows = session.rows(_SIZES, "asking for the sizes of the databases")
-        sizes = {str(row["name"]): (int(row["size"] or 0), int(row["tables"])) for row in rows}
+        sizes = {str(row["name"]): int(row["size"] or 0) for row in rows}
         names = sorted(str(row["name"]) for row in listed)
         return [
-            DatabaseInfo(name, *sizes.get(name, (0, 0)), *self._coverage(name))
+            DatabaseInfo(name, sizes.get(name, 0), *self._coverage(name))
             for name in names
             if name.lower() not in SYSTEM_DATABASES
         ]
+
+    def count_objects(self, databases: Collection[str]) -> dict[str, dict[str, int]]:
+        """See `base.Engine.count_objects`."""
+        from vya_backupdb.engines import my_counts
+
+        with self._server.session() as session:
+            return my_counts.count(session, databases)
 
     def _coverage(self, name: str) -> tuple[bool, str]:
         if self._config.wants(name):

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vya_backupdb.domain.errors import BackupDBError, RestoreFailed, ServerError, TargetExists
 from vya_backupdb.domain.undertaking import Swap
-from vya_backupdb.engines import pg_errors
+from vya_backupdb.engines import pg_errors, pg_objects
 from vya_backupdb.engines.pg_restore import check_name, refused
 from vya_backupdb.engines.pg_session import Server, Session, name_list
 from vya_backupdb.engines.placing import Obstacle, TargetLook
@@ -32,14 +32,6 @@ _SESSIONS: Final = """
     FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
     WHERE a.datname = :name AND a.backend_type = 'client backend' AND a.pid <> pg_catalog.pg_backend_pid()
     ORDER BY a.pid"""
-_OBJECTS: Final = """
-    SELECT count(*) FILTER (WHERE c.relkind IN ('r', 'p', 'f')) AS tables,
-      count(*) FILTER (WHERE c.relkind IN ('v', 'm')) AS views, count(*) FILTER (WHERE c.relkind = 'S') AS sequences,
-      (SELECT count(*) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace m ON m.oid = p.pronamespace
-       WHERE m.nspname !~ '^pg_' AND m.nspname <> 'information_schema') AS routines,
-      (SELECT count(*) FROM pg_catalog.pg_trigger WHERE NOT tgisinternal) AS triggers
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"""
 #: What binds a database to its name or its place, each with what to say of it and what to do about it.
 _BONDS: Final = (
     (
@@ -83,7 +75,7 @@ class PostgreSQLPlacer:
                 *_of_sessions(target, sessions),
             )
         size = rows[0]["size"]
-        objects = _objects(self._server, target) if rows[0]["datallowconn"] and size is not None else {}
+        objects = pg_objects.count(self._server, target) if rows[0]["datallowconn"] and size is not None else {}
         who = [" ".join(filter(None, (one["who"], one["program"], one["address"]))) for one in sessions]
         return TargetLook(True, size, objects, tuple(who), obstacles)
 
@@ -174,12 +166,6 @@ def _bonds(session: Session, target: str) -> Iterator[Obstacle]:
         names = [str(row["name"]) for row in session.rows(sql, f"looking for what binds {target!r}", name=target)]
         if names:
             yield Obstacle(f"{target!r} {what}: {name_list(names)}", remedy)
-
-
-def _objects(server: Server, target: str) -> dict[str, int]:
-    with server.session(target) as session:
-        (row,) = session.rows(_OBJECTS, f"counting the objects of {target!r}")
-    return {kind: int(number) for kind, number in row.items() if number}
 
 
 def _ids(session: Session, *names: str, oids: Sequence[str] = ()) -> dict[str, str]:

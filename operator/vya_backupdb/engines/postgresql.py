@@ -7,7 +7,7 @@ leaves nothing behind all the same, because the scratch database is dropped.
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -15,20 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from vya_backupdb.domain.config import DatabaseConfig
-from vya_backupdb.domain.errors import DumpFailed, WrongServer
+from vya_backupdb.domain.errors import BackupDBError, DumpFailed, WrongServer
 from vya_backupdb.domain.metadata import DatabaseSettings
 from vya_backupdb.domain.report import Finding
 from vya_backupdb.domain.schema import Schema
 from vya_backupdb.domain.undertaking import OWN_NAME
 from vya_backupdb.domain.users_file import MARKER
-from vya_backupdb.engines import (
-    locks,
-    pg_catalog,
-    pg_errors,
-    pg_preflight,
-    pg_schema,
-    stderr,
-)
+from vya_backupdb.engines import locks, pg_catalog, pg_errors, pg_preflight, pg_schema, stderr
 from vya_backupdb.engines.base import (
     Checkpoint,
     Command,
@@ -137,7 +130,17 @@ class PostgreSQL:
             covered, why = False, "its name is not UTF-8, and cannot be given to a client"
         if name == "postgres" and not covered and not self._has_user_objects(name, row):
             return None
-        return DatabaseInfo(name, row["size"], None, covered, why)
+        return DatabaseInfo(name, row["size"], covered, why)
+
+    def count_objects(self, databases: Collection[str]) -> dict[str, dict[str, int]]:
+        """See `base.Engine.count_objects`."""
+        from vya_backupdb.engines import pg_objects
+
+        found = {}
+        for name in databases:
+            with contextlib.suppress(BackupDBError):
+                found[name] = pg_objects.count(self._server, name)
+        return found
 
     def _coverage(self, name: str, row: dict[str, Any]) -> tuple[bool, str]:
         if row["datistemplate"]:
