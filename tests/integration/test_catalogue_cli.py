@@ -10,7 +10,14 @@ from typing import Any
 from tests.demo.embedded import EmbeddedServer
 from tests.fixtures.workspace import Connect, Workspace
 
+from vya_backupdb.domain.config import StorageConfig
 from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.storage.tree import InstanceTree, Tree
+
+
+def open_tree(workspace: Workspace) -> InstanceTree:
+    """Return the instance's tree."""
+    return Tree(StorageConfig(base_path=str(workspace.backups))).instance("db", "demo")
 
 
 def shown(workspace: Workspace, backup: str) -> dict[str, Any]:
@@ -67,8 +74,14 @@ def test_damage_is_found_told_and_remembered(workspace: Workspace, database: str
     assert listed["databases"][0]["status"] == "success"  # nobody has read the bytes yet
     assert [(one["kind"], Path(one["path"]).name) for one in listed["others"]] == [("alien", "stray.sql")]
 
+    workspace.audit()
     found = workspace.run("verify", "--level", "file", "--output", "json")
     assert found.code == ExitCode.BACKUP_CORRUPT
+    assert workspace.audited() == [("verify", "shop", "failed", None)]
+    (report,) = (run for run in open_tree(workspace).runs() if run.operation == "verify")
+    assert (report.exit_code, report.message) == (ExitCode.BACKUP_CORRUPT, "1 backup: 1 corrupt")
+    assert [(row.name, row.reason) for row in report.databases] == [("shop", "BackupCorrupt")]
+    assert str(report.databases[0].error).startswith(f"{made}: ")
     (one,) = json.loads(found.out)
     assert one["outcome"] == "corrupt"
     assert one["problem"]
@@ -98,8 +111,10 @@ def test_a_foreign_dump_is_adopted_and_comes_back(
     ).stdout
     file = workspace.root / "from elsewhere.sql.gz"
     file.write_bytes(gzip.compress(dump))
+    workspace.audit()
     done = workspace.run("adopt", str(file), "--database", "shop", "--taken-at", "2026-01-02T03:04:05Z")
     assert done.code == 0, done.err
+    assert workspace.audited() == [("adopt", "shop", "success", "shop_20260102_030405_full")]
     backup = json.loads(done.out)["backup"]
     assert (backup["id"], backup["reason"], backup["schedule"]) == ("shop_20260102_030405_full", "adopted", None)
     assert "adopted" in workspace.run("list", "--database", "shop", "--format", "table").out
@@ -112,4 +127,5 @@ def test_a_foreign_dump_is_adopted_and_comes_back(
     half.write_bytes(dump[: len(dump) // 2])
     refused = workspace.run("adopt", str(half), "--database", "shop")
     assert (refused.code, "is no complete dump" in refused.err) == (ExitCode.BACKUP_FAILED, True)
+    assert workspace.audited()[-1] == ("adopt", "shop", "failed", None)
     assert workspace.ids("shop") == ["shop_20260102_030405_full"]

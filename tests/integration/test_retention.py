@@ -168,6 +168,7 @@ def reasons(workspace: Workspace, backup: str) -> tuple[str, str]:
 def test_a_pin_keeps_a_backup_until_it_is_taken_away_and_its_users_with_it(workspace: Workspace, past: Past) -> None:
     workspace.config["retention"] = ONE_DAY
     old, new = (past("nightly", days) for days in (30, 1))
+    workspace.audit()
     pinned = workspace.run("pin", f"{old}.sql.gz", "--reason", "the audit of 2026")
     assert pinned.code == 0, pinned.err
     assert json.loads(pinned.out)["pin"]["backup"] == old
@@ -178,6 +179,8 @@ def test_a_pin_keeps_a_backup_until_it_is_taken_away_and_its_users_with_it(works
 
     assert workspace.run("unpin", old).code == 0
     assert reasons(workspace, old)[0] == "delete"
+    said = [one for one in workspace.audited() if one[0].endswith("pin")]
+    assert said == [("pin", "shop", "success", old), ("unpin", "shop", "success", old)]
 
     notes = workspace.tree / ".notes.json"
     notes.write_bytes(notes.read_bytes().replace(b'"version": 1', b'"version":  1'))
@@ -200,10 +203,12 @@ def test_an_anomaly_keeps_what_is_older_until_it_is_accepted(workspace: Workspac
     assert [(one["reason"], one["blocking"]) for one in findings] == [("Anomaly", False)] * 2
     assert f"{odd}: the number of rows fell by" in workspace.run("retention", "plan", "--output", "table").out
 
+    workspace.audit()
     wrong = workspace.run("retention", "accept", "--backup", old)
     assert wrong.code == ExitCode.NOT_FOUND
     accepted = workspace.run("retention", "accept", "--backup", odd, "--reason", "cleaned up")
     assert [one["backup"] for one in json.loads(accepted.out)["accepted"]] == [odd]
+    assert workspace.audited() == [("accept", None, "failed", old), ("accept", "shop", "success", odd)]
     assert reasons(workspace, old)[0] == "delete"  # what followed is as the accepted one
     assert workspace.run("retention", "apply").code == 0
     assert ids(workspace) == {newest}

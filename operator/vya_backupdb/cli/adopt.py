@@ -9,6 +9,7 @@ from vya_backupdb.cli import output
 from vya_backupdb.cli.describing import backup_dict
 from vya_backupdb.cli.frame import Frame, framed
 from vya_backupdb.cli.invocation import Format
+from vya_backupdb.cli.noting import noting
 from vya_backupdb.cli.options import parse_time
 from vya_backupdb.cli.working import working
 from vya_backupdb.domain import ids
@@ -43,9 +44,12 @@ def adopt(
     config = frame.database
     moment = parse_time(taken_at, "--taken-at")
     with working(frame.invocation, frame.app, Format.JSON) as tools:
-        run = ids.terminal_run_id(tools.clock(), tools.random_hex())
+        run = frame.invocation.run = ids.terminal_run_id(tools.clock(), tools.random_hex())
         order = Order(run, file, database, moment)
-        stored = adopt_file(frame.app, config, open_tree(frame.app, config), tools, order)
+        with noting(frame, "adopt", database=database) as word:
+            stored = adopt_file(frame.app, config, open_tree(frame.app, config), tools, order)
+            made = stored.metadata.file_info if stored.metadata else None
+            word.about(stored.database, stored.id, made.size_bytes if made else None)
     if frame.as_json:
         output.print_json({"instance": config.id, "backup": backup_dict(stored)})
     else:

@@ -62,6 +62,17 @@ def auditing(invocation: Invocation, app: AppConfig, database_id: str, operation
 
 def _open(invocation: Invocation, app: AppConfig, database_id: str) -> tuple[Recorder | None, Observe | None]:
     """Return what records, or what tells that nothing can be recorded; neither where there is no log."""
+    log, problem = proven_log(invocation, app)
+    if problem is not None:
+        return None, unavailable(problem)
+    return None if log is None else Recorder(log, database_id, who(os.environ)), None
+
+
+def proven_log(invocation: Invocation, app: AppConfig) -> "tuple[AuditLog | None, AuditUnavailable | None]":
+    """Return the audit log, or why it cannot be opened; neither where there is none.
+
+    Raise AuditUnavailable if it cannot be opened or written, and is required.
+    """
     required = app.audit is not None and app.audit.required
     try:
         log = open_log(app, os.environ, invocation.redact)
@@ -70,8 +81,8 @@ def _open(invocation: Invocation, app: AppConfig, database_id: str) -> tuple[Rec
     except AuditUnavailable as error:
         if required:
             raise
-        return None, unavailable(error)
-    return None if log is None else Recorder(log, database_id, who(os.environ)), None
+        return None, error
+    return log, None
 
 
 def open_log(app: AppConfig, environ: Mapping[str, str], redact: Redactor) -> "AuditLog | None":

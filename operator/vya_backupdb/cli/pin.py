@@ -8,6 +8,7 @@ from vya_backupdb.cli import output
 from vya_backupdb.cli.describing import pin_dict
 from vya_backupdb.cli.frame import Frame, caller, framed
 from vya_backupdb.cli.invocation import now
+from vya_backupdb.cli.noting import noting
 from vya_backupdb.cli.options import parse_time
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.notes import PinNote
@@ -36,14 +37,20 @@ def pin(
     """Keep a backup from being deleted by retention. A pin that it has already is replaced."""
     tree = open_tree(frame.app, frame.database)
     speaker = words.Speaker(caller(), now(), reason)
-    note = words.pin(tree, output.backup_id(backup), until=parse_time(until, "--until"), speaker=speaker)
+    wanted, end = output.backup_id(backup), parse_time(until, "--until")
+    with noting(frame, "pin", backup=wanted) as word:
+        note = words.pin(tree, wanted, until=end, speaker=speaker)
+        word.about(words.database_of(tree, wanted), wanted)
     return _show(frame, note, f"pinned until {note.until.isoformat()}" if note.until else "pinned")
 
 
 @framed
 def unpin(frame: Frame, backup: Backup) -> int:
     """Let retention decide about a backup again."""
-    note = words.unpin(open_tree(frame.app, frame.database), output.backup_id(backup))
+    tree, wanted = open_tree(frame.app, frame.database), output.backup_id(backup)
+    with noting(frame, "unpin", backup=wanted) as word:
+        note = words.unpin(tree, wanted)
+        word.about(words.database_of(tree, wanted), wanted)
     return _show(frame, note, "no longer pinned")
 
 

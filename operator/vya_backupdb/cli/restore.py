@@ -8,8 +8,9 @@ import typer
 
 from vya_backupdb.cli import options, output, settings, users_view
 from vya_backupdb.cli.auditing import auditing
-from vya_backupdb.cli.frame import Job, grouped
+from vya_backupdb.cli.frame import Frame, Job, grouped
 from vya_backupdb.cli.invocation import Format, Invocation, on_terminal, the_one
+from vya_backupdb.cli.noting import noting
 from vya_backupdb.cli.restore_options import Accounts, ClaimOptions, Names, Where, Which, request_of
 from vya_backupdb.cli.restore_plan import show_plan
 from vya_backupdb.cli.working import working
@@ -89,8 +90,11 @@ def _plan(
 
 
 def _clean_up(invocation: Invocation, app: AppConfig, database: DatabaseConfig, wanted: Format | None) -> int:
-    with working(invocation, app, Format.JSON) as tools:
+    frame = Frame(invocation, app, database.id, wanted)
+    with working(invocation, app, Format.JSON) as tools, noting(frame, "clean-up") as word:
         said = clean_up(open_session(app, database, tools))
+        if said:
+            word.about(None, None)
     if output.chosen_format(wanted) is Format.JSON:
         output.print_json(said)
     else:

@@ -9,6 +9,7 @@ from vya_backupdb.cli import options, output, settings
 from vya_backupdb.cli.auditing import auditing
 from vya_backupdb.cli.frame import Frame, caller, framed
 from vya_backupdb.cli.invocation import Format, Invocation, now, the_one
+from vya_backupdb.cli.noting import noting
 from vya_backupdb.cli.working import working
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -104,13 +105,11 @@ def accept(
     Without --backup and --database everything that waits is accepted, and the server is asked who it is.
     """
     config = frame.database
-    speaker = words.Speaker(caller(), now(), reason)
-    accepted: list[Acceptance] = []
-    if backup is None and database is None:
-        with working(frame.invocation, frame.app, Format.JSON) as tools:
-            accepted += words.accept_server(open_session(frame.app, config, tools), speaker)
-    tree = open_tree(frame.app, config)
-    accepted += words.accept_anomalies(frame.app, tree, speaker, backup=backup, database=database)
+    with noting(frame, "accept", backup=backup, database=database) as word:
+        accepted = _accept(frame, words.Speaker(caller(), now(), reason), backup, database)
+        tree = open_tree(frame.app, config)
+        for one in accepted:
+            word.about(words.database_of(tree, one.backup) if one.backup else None, one.backup)
     if frame.as_json:
         output.print_json({"instance": config.id, "accepted": [one.model_dump(mode="json") for one in accepted]})
         return ExitCode.OK
@@ -119,6 +118,16 @@ def accept(
     if not accepted:
         output.console().print(output.text("nothing waits to be accepted", style="dim"))
     return ExitCode.OK
+
+
+def _accept(frame: Frame, speaker: words.Speaker, backup: str | None, database: str | None) -> list[Acceptance]:
+    config = frame.database
+    accepted: list[Acceptance] = []
+    if backup is None and database is None:
+        with working(frame.invocation, frame.app, Format.JSON) as tools:
+            accepted += words.accept_server(open_session(frame.app, config, tools), speaker)
+    tree = open_tree(frame.app, config)
+    return accepted + words.accept_anomalies(frame.app, tree, speaker, backup=backup, database=database)
 
 
 def _document(database: DatabaseConfig, pruning: Pruning) -> dict[str, Any]:

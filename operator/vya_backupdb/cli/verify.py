@@ -1,23 +1,25 @@
 """``vya-backupdb verify``: every byte of the stored backups is read again; one result for each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from vya_backupdb.cli import options, output
+from vya_backupdb.cli.auditing import auditing
 from vya_backupdb.cli.frame import Frame, framed
 from vya_backupdb.cli.invocation import Format
 from vya_backupdb.cli.working import working
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import NotFound
-from vya_backupdb.domain.exitcodes import ExitCode
-from vya_backupdb.dumper.progress import counted
-from vya_backupdb.dumper.session import open_tree
+from vya_backupdb.dumper.session import Tools, open_tree
 from vya_backupdb.dumper.verification import Outcome, Verified, verify_backups
+from vya_backupdb.dumper.verify_report import exit_code, sentence, verify_report
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.tree import InstanceTree
+
+Wanted = Callable[[InstanceTree], Iterator[StoredBackup]]
 
 
 class Level(StrEnum):
@@ -46,21 +48,35 @@ def verify(
     backup is noted on the volume: it then counts for nothing and is never deleted.
     """
     del level  # there is one so far
+    run = frame.invocation.begin("verify")
     results: list[tuple[DatabaseConfig, Verified]] = []
     with working(frame.invocation, frame.app, Format.JSON if frame.as_json else Format.TABLE) as tools:
         for config in frame.databases:
-            tree = open_tree(frame.app, config)
-            for one in verify_backups(tree, _wanted(tree, databases, backup), tools):
-                results.append((config, one))
-                if not frame.as_json:
-                    _show(one)
+            found = _verify(frame, config, tools, run, lambda tree: _wanted(tree, databases, backup))
+            results += [(config, one) for one in found]
     if not results:
         raise NotFound("there is no backup to verify", hint="'list' shows what there is; is the right volume mounted?")
+    every = [one for _, one in results]
     if frame.as_json:
         output.print_json([verified_dict(config, one) for config, one in results])
     else:
-        _show_end([one for _, one in results])
-    return _exit_code([one.outcome for _, one in results])
+        output.console().print(output.text(sentence(every), style="dim"))
+    return exit_code(every)
+
+
+def _verify(frame: Frame, config: DatabaseConfig, tools: Tools, run: str, wanted: Wanted) -> list[Verified]:
+    """Verify the backups of one instance; the report goes to the volume and the audit log. Show each at once."""
+    tree, started = open_tree(frame.app, config), tools.clock()
+    found: list[Verified] = []
+    with auditing(frame.invocation, frame.app, config.id, "verify") as audited:
+        for one in verify_backups(tree, wanted(tree), tools):
+            found.append(one)
+            if not frame.as_json:
+                _show(one)
+        if found:
+            audited.delivery.save = tree.save_run
+            audited.delivery(verify_report(run, started, tools.clock(), found))
+    return found
 
 
 def _wanted(tree: InstanceTree, databases: list[str] | None, backup: str | None) -> Iterator[StoredBackup]:
@@ -71,12 +87,6 @@ def _wanted(tree: InstanceTree, databases: list[str] | None, backup: str | None)
             yield from tree.backups(name)
     else:
         yield from (*tree.backups(), *tree.users())
-
-
-def _exit_code(outcomes: list[Outcome]) -> ExitCode:
-    if Outcome.CORRUPT in outcomes:
-        return ExitCode.BACKUP_CORRUPT
-    return ExitCode.STORAGE_UNAVAILABLE if Outcome.UNREADABLE in outcomes else ExitCode.OK
 
 
 def verified_dict(config: DatabaseConfig, one: Verified) -> dict[str, Any]:
@@ -102,9 +112,3 @@ def _show(one: Verified) -> None:
         f"{output.size(one.raw_bytes)} in {output.duration(one.seconds)}" if good else f"{one.outcome}: {one.problem}"
     )
     output.console().print(output.text(mark, f" {one.stored.id}  ", (output.plain(said), "dim" if good else "red")))
-
-
-def _show_end(results: list[Verified]) -> None:
-    counts = [(outcome, sum(one.outcome is outcome for one in results)) for outcome in Outcome]
-    said = ", ".join(f"{number} {outcome.value}" for outcome, number in counts if number)
-    output.console().print(output.text(f"{counted(len(results), 'backup')}: {said}", style="dim"))

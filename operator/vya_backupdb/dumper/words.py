@@ -55,6 +55,11 @@ def unpin(tree: InstanceTree, backup: str) -> PinNote:
     return note
 
 
+def database_of(tree: InstanceTree, backup: str) -> str | None:
+    """Return the database that the backup with that id is of; None for users, and where it is not there any more."""
+    return next((one.database for one in tree.by_id(backup)), None)
+
+
 def require_backup(tree: InstanceTree, backup: str) -> None:
     """Raise NotFound unless there is a backup with that id, in whatever state."""
     if not tree.by_id(backup):
