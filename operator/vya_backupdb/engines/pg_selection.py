@@ -25,6 +25,7 @@ _APART: Final = {
 _BEFORE_KIND: Final = {"OR", "REPLACE", "UNIQUE", "UNLOGGED", "TEMP", "TEMPORARY", "GLOBAL", "LOCAL", "CONSTRAINT"}
 _BEFORE_NAME: Final = {"IF", "NOT", "EXISTS", "ONLY", "CONCURRENTLY", "TABLE", "ALL"}
 _SETVAL: Final = re.compile(rb"(?is)SELECT\s+(?:pg_catalog\.)?setval\s*\(\s*'((?:[^']|'')*)'")
+_NEXTVAL: Final = re.compile(rb"(?i)\bnextval\"?\s*\(\s*'((?:[^']|'')*)'")
 _PARTS: Final = re.compile(r'"(?:[^"]|"")*"|[^".]+')
 Name = Callable[[Token], str]
 
@@ -46,7 +47,7 @@ class PgSubject:
         if first in {"COPY", "INSERT", "DELETE", "TRUNCATE", "UPDATE"}:
             return self._rows(tokens)
         if first in {"CREATE", "ALTER", "DROP"}:
-            return self._object(tokens)
+            return self._object(text, tokens)
         if first in {"COMMENT", "SECURITY", "GRANT", "REVOKE"}:
             return self._on(tokens)
         return OTHER
@@ -59,7 +60,7 @@ class PgSubject:
         self._selection.table(relation)
         return About(relation)
 
-    def _object(self, tokens: Sequence[Token]) -> About:
+    def _object(self, text: bytes, tokens: Sequence[Token]) -> About:
         at = 1
         while at < len(tokens) and tokens[at].word in _BEFORE_KIND:
             at += 1
@@ -68,6 +69,9 @@ class PgSubject:
             return self._beside(tokens, at, kind)
         if kind in _RELATIONS:
             relation = self._relation(tokens, at + 1)
+            if relation is not None and kind == "TABLE":
+                for found in _NEXTVAL.finditer(text):
+                    self._selection.part(_split(found[1].decode("utf-8", "replace")), relation)
             return self._related(tokens, kind, relation) if relation else OTHER
         return OTHER if kind in _APART else SURROUNDINGS
 
@@ -84,7 +88,10 @@ class PgSubject:
     def _related(self, tokens: Sequence[Token], kind: str, relation: Relation) -> About:
         words = {token.word for token in tokens}
         if kind == "SEQUENCE" and {"OWNED", "BY"} <= words:
-            self._part(relation, self._owner(tokens, _place(tokens, "BY", 0) + 1))
+            owner = self._owner(tokens, _place(tokens, "BY", 0) + 1)
+            self._part(relation, owner)
+            # another table may count by it, and be chosen without its owner
+            return About(relation, needs=owner)
         if kind != "TABLE":
             return About(relation)
         if tokens[0].word == "CREATE":

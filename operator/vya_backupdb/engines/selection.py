@@ -39,7 +39,7 @@ class Selection:
 
     def __init__(self, options: LoadOptions, notes: Notes) -> None:
         self._options, self._notes = options, notes
-        self._parts: dict[Relation, Relation] = {}
+        self._parts: dict[Relation, set[Relation]] = {}
         self._tables: dict[Relation, None] = {}
         self._seen: Counter[About] = Counter()
         self._held: list[tuple[About, list[Refusal]]] = []
@@ -55,8 +55,8 @@ class Selection:
         self._tables[relation] = None
 
     def part(self, part: Relation, table: Relation) -> None:
-        """Note that `part` (a sequence, an index, a partition) belongs to `table`."""
-        self._parts[part] = table
+        """Note that `part` (a sequence, an index, a partition) belongs to `table`, and perhaps to others, too."""
+        self._parts.setdefault(part, set()).add(table)
 
     def keeps(self, about: About) -> bool:
         """Whether a statement is loaded; what is left out is counted."""
@@ -93,7 +93,7 @@ class Selection:
         chosen = {found for wanted in self._options.tables for found in self._found(wanted)}
         grown = True
         while grown:
-            more = {part for part, table in self._parts.items() if table in chosen} - chosen
+            more = {part for part, tables in self._parts.items() if tables & chosen} - chosen
             chosen, grown = chosen | more, bool(more)
         resolved = frozenset(chosen)
         kept = {about for about, times in self._seen.items() if self._chosen(about, resolved, times)}
