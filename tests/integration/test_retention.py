@@ -199,7 +199,9 @@ def test_an_anomaly_keeps_what_is_older_until_it_is_accepted(workspace: Workspac
     assert "the number of rows fell by 90 % (100 instead of 1000)" in reasons(workspace, odd)[1]
     done = workspace.run("retention", "apply")
     assert done.code == 0, done.err
-    findings = json.loads(done.out)["report"]["findings"]
+    report = json.loads(done.out)["report"]
+    assert report["message"].endswith("; 2 anomalies wait for 'retention accept'")
+    findings = report["findings"]
     assert [(one["reason"], one["blocking"]) for one in findings] == [("Anomaly", False)] * 2
     assert f"{odd}: the number of rows fell by" in workspace.run("retention", "plan", "--output", "table").out
 

@@ -12,6 +12,8 @@ from typing import Final
 
 PRE_RESTORE: Final = "pre-restore"
 ADOPTED: Final = "adopted"
+#: The reason of a finding about a backup that looks unlike those before it, until somebody accepts it.
+ANOMALY: Final = "Anomaly"
 
 #: Two clocks that differ by no more than this are taken to agree (DESIGN: "more than 5 minutes off").
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)

@@ -16,7 +16,7 @@ from vya_backupdb.domain.freeze import Circumstances
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.report import Finding, RunReport, Totals
 from vya_backupdb.domain.retention import Action, Policy, RetentionPlan, Strategy, plan
-from vya_backupdb.domain.series import Backup
+from vya_backupdb.domain.series import ANOMALY, Backup
 from vya_backupdb.dumper.deliver import Delivery
 from vya_backupdb.dumper.events import Noted
 from vya_backupdb.dumper.judged import Judged, judge
@@ -151,7 +151,7 @@ def _report(session: Session, run: RunId, started: datetime, pruning: Pruning, l
         operation="retention",
         run=run,
         reason=ExitCode.OK.reason,
-        message=_message(session.app.retention, planned, deleted, kept),
+        message=_message(session.app.retention, planned, deleted, kept) + _waiting(len(anomalies)),
         exit_code=ExitCode.OK,
         started_at=started,
         finished_at=session.tools.clock(),
@@ -177,7 +177,13 @@ def _finding(backup: Backup) -> Finding:
     name = backup.series.database_name
     whose = "users and roles" if name is None else f"the database {name!r}"
     text = f"{backup.id} of {whose}: {backup.anomaly}; older backups are kept until 'retention accept'"
-    return Finding(reason="Anomaly", message=text, blocking=False)
+    return Finding(reason=ANOMALY, message=text, blocking=False)
+
+
+def _waiting(anomalies: int) -> str:
+    """Return what is to be known of so many findings, for a reader of the message alone."""
+    one = "anomaly waits" if anomalies == 1 else "anomalies wait"
+    return f"; {anomalies} {one} for 'retention accept'" if anomalies else ""
 
 
 def _message(config: RetentionConfig, planned: int, deleted: int, kept: int) -> str:

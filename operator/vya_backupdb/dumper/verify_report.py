@@ -31,6 +31,7 @@ def verify_report(run: str, started_at: datetime, finished_at: datetime, results
         groups.setdefault(one.stored.database, []).append(one)
     rows = tuple(_row(name, found, finished_at) for name, found in groups.items())
     code = exit_code(results)
+    databases = [row for row in rows if row.kind == "database"]
     return RunReport(
         operation="verify",
         run=run,
@@ -40,9 +41,9 @@ def verify_report(run: str, started_at: datetime, finished_at: datetime, results
         started_at=started_at,
         finished_at=finished_at,
         totals=Totals(
-            databases=len(rows),
-            succeeded=sum(row.status == "success" for row in rows),
-            failed=sum(row.status == "failed" for row in rows),
+            databases=len(databases),
+            succeeded=sum(row.status == "success" for row in databases),
+            failed=sum(row.status == "failed" for row in databases),
             size_bytes=sum(row.size_bytes or 0 for row in rows),
         ),
         databases=rows,

@@ -40,6 +40,8 @@ class Reason(StrEnum):
     WITHIN_MAX_AGE = "WithinMaxAge"
     OVERDUE = "Overdue"
     NEVER_SUCCEEDED = "NeverSucceeded"
+    ANOMALY = "Anomaly"
+    NO_ANOMALY = "NoAnomaly"
     # of a restore
     RESTORE_RUNNING = "RestoreRunning"
     COMPLETED = "Completed"
@@ -75,6 +77,7 @@ EVENTS = frozenset(
         "BackupSucceeded",
         "BackupFailed",
         "RetentionFailed",
+        "AnomalyFound",
         "RestoreStarted",
         "RestoreSucceeded",
         "RestoreFailed",

@@ -13,6 +13,7 @@ from typing import Any
 from vya_backupdb.builders.jobs import JobSettings, backup_cronjob, manual_job, retention_cronjob
 from vya_backupdb.domain.ids import child_name, manual_job_name
 from vya_backupdb.domain.schedule import next_run, parse_time_zone
+from vya_backupdb.domain.series import ANOMALY
 from vya_backupdb.domain.specs import BackupInstance, BackupSchedule, SpecProblem
 from vya_backupdb.domain.specs_schedule import MAX_HISTORY_ROWS
 from vya_backupdb.reconcile.conditions import Wanted, find, keep, parse_time, since, timestamp
@@ -21,6 +22,7 @@ from vya_backupdb.reconcile.outcome import Outcome
 from vya_backupdb.reconcile.reasons import GOOD, Reason
 from vya_backupdb.reconcile.runs import Counted, count_backups, count_retention, counted_before
 from vya_backupdb.reconcile.status import build, earliest, invalid, later, stalled, waiting
+from vya_backupdb.reconcile.text import clean
 from vya_backupdb.reconcile.world import (
     Action,
     Announcement,
@@ -68,9 +70,11 @@ class _Pass:
         trigger = self._trigger(instance)
         backups = count_backups(self.schedule.status, self._jobs("backup"), cron_job=self._backup_name)
         retention = count_retention(self.schedule.status, self._jobs("retention"))
-        status, wake_at = self._status(trouble, trigger, {**backups.fields, **retention.fields})
+        plausible = _plausible(self.schedule.status, retention)
+        status, wake_at = self._status(trouble, trigger, {**backups.fields, **retention.fields}, plausible)
         actions = (*self._cronjobs(instance, wanted), *trigger, *self._old_jobs())
-        events = (*_told(backups, retention, trigger), *stalled(self.schedule.status, status))
+        odd = _odd(self.schedule.status, plausible)
+        events = (*_told(backups, retention, trigger), *odd, *stalled(self.schedule.status, status))
         return Decision(actions=actions, status=status, events=events, wake_at=wake_at)
 
     @property
@@ -162,7 +166,11 @@ class _Pass:
         return tuple(DeleteJob(job.name, job.uid) for job in old if counted_before(self.schedule.status, job))
 
     def _status(
-        self, trouble: Trouble | None, trigger: tuple[Action, ...], counted: Mapping[str, Any]
+        self,
+        trouble: Trouble | None,
+        trigger: tuple[Action, ...],
+        counted: Mapping[str, Any],
+        plausible: Wanted | None,
     ) -> tuple[dict[str, Any], datetime | None]:
         old = self.schedule.status
         backup = next((one for one in self.world.cronjobs if one.name == self._backup_name and self._ours(one)), None)
@@ -178,7 +186,7 @@ class _Pass:
         }
         fresh, stale_at = self._fresh(counted)
         flag, until = self._flag(trouble, trigger)
-        wanted = (_ready(trouble), _last(old, counted), fresh, flag)
+        wanted = (_ready(trouble), _last(old, counted), fresh, plausible, flag)
         status = build(old, fields, wanted, generation=self.schedule.generation, now=self.now)
         return status, earliest(following, stale_at, until)
 
@@ -252,6 +260,26 @@ def _last(old: Status, counted: Mapping[str, Any]) -> Wanted:
         str(last.get("result")),
         f"{last.get('run')}: {last.get('message', '')}",
     )
+
+
+def _plausible(old: Status, retention: Counted) -> Wanted | None:
+    """Return condition Plausible: what the newest retention that succeeded found. One that failed found nothing out."""
+    unknown = Wanted("Plausible", None, Reason.NEVER_RUN, "no retention has ended")
+    end = retention.new[-1] if retention.new else None
+    if end is None or not end.succeeded or end.report is None:
+        return keep(old, "Plausible", unknown) if find(old, "Plausible") else None
+    found = [one.message for one in end.report.findings if one.reason == ANOMALY]
+    if found:
+        return Wanted("Plausible", False, Reason.ANOMALY, clean("; ".join(found)))
+    return Wanted("Plausible", True, Reason.NO_ANOMALY, "no backup looks unlike those before it")
+
+
+def _odd(old: Status, plausible: Wanted | None) -> tuple[Announcement, ...]:
+    """Return the Event for anomalies that were not told before."""
+    before = find(old, "Plausible") or {}
+    if plausible is None or plausible.status is not False or before.get("message") == plausible.message:
+        return ()
+    return (Announcement("AnomalyFound", plausible.message, warning=True),)
 
 
 def _told(backups: Counted, retention: Counted, trigger: tuple[Action, ...]) -> tuple[Announcement, ...]:

@@ -345,6 +345,29 @@ async def test_retention_is_told_and_its_failure_is_news() -> None:
     assert stage.events() == ["RetentionFailed"]
 
 
+async def test_an_anomaly_is_a_condition_until_retention_finds_none() -> None:
+    stage = await running()
+
+    async def ends(days: int, *messages: str, code: int = 0) -> tuple[str, str] | None:
+        job = stage.cron(RETENTION, SLOT + timedelta(days=days))
+        findings = [{"reason": "Anomaly", "message": text, "blocking": False} for text in messages]
+        reason = {} if code == 0 else {"reason": "RetentionFrozen", "exit_code": code}
+        stage.end(job, report(job, operation="retention", findings=findings, **reason), code=code)
+        await stage.reconcile(SCHEDULE)
+        stage.later(days=1)
+        return stage.condition(SCHEDULE, "Plausible")
+
+    assert stage.condition(SCHEDULE, "Plausible") is None
+    assert await ends(0) == ("True", "NoAnomaly")
+    odd = "shop_20261122_120000_full of the database 'shop': the dump fell by 80 %"
+    assert await ends(1, odd) == ("False", "Anomaly")
+    assert await ends(2, odd) == ("False", "Anomaly")  # told once
+    assert await ends(3, code=45) == ("False", "Anomaly")  # a failure finds nothing out
+    assert stage.condition(SCHEDULE, "Ready") == ("True", "CronJobsCurrent")
+    assert await ends(4) == ("True", "NoAnomaly")
+    assert stage.events() == ["AnomalyFound", "RetentionFailed"]
+
+
 async def test_a_hostile_report_is_cut_and_cleaned() -> None:
     stage = await running()
     job = stage.cron(BACKUP, SLOT)
