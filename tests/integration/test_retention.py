@@ -216,6 +216,28 @@ def test_an_anomaly_keeps_what_is_older_until_it_is_accepted(workspace: Workspac
     assert ids(workspace) == {newest}
 
 
+def test_many_deletions_wait_until_they_are_accepted(workspace: Workspace, past: Past) -> None:
+    workspace.config["retention"] = {**ONE_DAY, "max_delete_percent": 60}
+    old, older = (past("nightly", days) for days in (20, 30))
+    newest = past("nightly", 1)
+    braked = workspace.run("retention", "apply")
+    assert braked.code == ExitCode.RETENTION_FROZEN
+    said = (
+        "2 of 3 backups of the database 'shop', made by nightly, would be deleted at once, and max_delete_percent is 60"
+    )
+    assert said in braked.err
+    assert "retention accept" in braked.err
+    assert ids(workspace) == {old, older, newest}
+    assert reasons(workspace, old)[0] == "keep"
+    workspace.audit()
+    done = workspace.run("retention", "accept", "--reason", "we keep less", "--format", "json")
+    accepted = {one["database"]: one for one in json.loads(done.out)["accepted"]}
+    assert set(accepted["shop"]["backups"]) == {old, older}
+    assert ("accept", "shop", "success") in {one[:3] for one in workspace.audited()}
+    assert workspace.run("retention", "apply").code == 0
+    assert ids(workspace) == {newest}
+
+
 def test_safety_dumps_live_for_a_period_of_their_own_and_stand_in_for_no_backup(
     workspace: Workspace, past: Past
 ) -> None:

@@ -1,7 +1,7 @@
 """``vya-backupdb retention plan|apply|accept``: what would be deleted and why; that it is; what is in order anyway."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -21,6 +21,8 @@ from vya_backupdb.dumper import words
 from vya_backupdb.dumper.auditing import deletions
 from vya_backupdb.dumper.prune import Pruning, apply_retention, plan_retention
 from vya_backupdb.dumper.session import open_session, open_tree
+
+_ACCEPTED: Final = {"server": "the server", "deletions": "deletions"}
 
 app = typer.Typer(help="Delete the backups that no rule keeps.", no_args_is_help=True)
 
@@ -100,34 +102,39 @@ def accept(
     ] = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; noted on the volume.")] = "",
 ) -> int:
-    """Accept what keeps backups from being deleted: anomalies, and another server behind the instance.
+    """Accept what keeps backups from being deleted: anomalies, deletions that are many, another server behind it.
 
-    Without --backup and --database everything that waits is accepted, and the server is asked who it is.
+    Without --backup and --database everything that waits is accepted, and the server is asked who it is. Deletions are
+    accepted as 'retention plan' shows them now: what it would delete besides, later, waits again.
     """
     config = frame.database
     with noting(frame, "accept", backup=backup, database=database) as word:
         accepted = _accept(frame, words.Speaker(caller(), now(), reason), backup, database)
         tree = open_tree(frame.app, config)
         for one in accepted:
-            word.about(words.database_of(tree, one.backup) if one.backup else None, one.backup)
+            of = words.database_of(tree, one.backup) if one.backup else one.database
+            word.about(of, one.backup or ", ".join(one.backups) or None)
     if frame.as_json:
         output.print_json({"instance": config.id, "accepted": [one.model_dump(mode="json") for one in accepted]})
         return ExitCode.OK
     for one in accepted:
-        output.say_done(f"accepted: {one.backup or 'the server'}: {one.finding}")
+        output.say_done(f"accepted: {one.backup or _ACCEPTED[one.what]}: {one.finding}")
     if not accepted:
         output.console().print(output.text("nothing waits to be accepted", style="dim"))
     return ExitCode.OK
 
 
 def _accept(frame: Frame, speaker: words.Speaker, backup: str | None, database: str | None) -> list[Acceptance]:
-    config = frame.database
-    accepted: list[Acceptance] = []
-    if backup is None and database is None:
-        with working(frame.invocation, frame.app, Format.JSON) as tools:
-            accepted += words.accept_server(open_session(frame.app, config, tools), speaker)
-    tree = open_tree(frame.app, config)
-    return accepted + words.accept_anomalies(frame.app, tree, speaker, backup=backup, database=database)
+    """Accept what was asked for: the deletions last, because an accepted anomaly makes more of them."""
+    tree = open_tree(frame.app, frame.database)
+    counts_deletions = backup is None and frame.app.retention.max_delete_percent
+    if backup is not None or (database is not None and not counts_deletions):
+        return words.accept_anomalies(frame.app, tree, speaker, backup=backup, database=database)
+    with working(frame.invocation, frame.app, Format.JSON) as tools:
+        session = open_session(frame.app, frame.database, tools)
+        servers = [] if database is not None else words.accept_server(session, speaker)
+        anomalies = words.accept_anomalies(frame.app, tree, speaker, database=database)
+        return [*servers, *anomalies, *words.accept_deletions(session, speaker, database=database)]
 
 
 def _document(database: DatabaseConfig, pruning: Pruning) -> dict[str, Any]:

@@ -46,6 +46,9 @@ class RetentionConfig(Model):
     safety_keep_days: int | None = Field(
         default=30, ge=1, le=MAX_SAFETY_DAYS, description="safety dumps of restores; null keeps them for ever"
     )
+    max_delete_percent: int = Field(
+        default=0, ge=0, le=100, description="a plan that deletes more of a series waits to be accepted; 0: none waits"
+    )
     anomaly: AnomalyConfig = AnomalyConfig()
     cleanup_enabled: bool = True
 

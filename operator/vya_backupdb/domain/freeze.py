@@ -17,6 +17,7 @@ class FreezeCode(StrEnum):
     TREE_FOREIGN = "TreeForeign"
     SERVER_CHANGED = "ServerChanged"
     NOTES_DAMAGED = "NotesDamaged"
+    TOO_MANY = "TooMany"
 
 
 @dataclass(frozen=True, slots=True)

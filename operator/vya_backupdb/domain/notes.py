@@ -39,10 +39,12 @@ class PinNote(Model):
 
 
 class Acceptance(Model):
-    """A finding that a person has looked at and accepted: an anomalous backup (by id), or another server."""
+    """What a person has looked at and accepted: an anomalous backup (by id), another server, or many deletions."""
 
-    what: Literal["anomaly", "server"]
+    what: Literal["anomaly", "server", "deletions"]
     backup: str | None = Field(default=None, description="for an anomaly: the backup's id")
+    database: str | None = Field(default=None, description="for deletions: of which database, null for users")
+    backups: tuple[str, ...] = Field(default=(), description="for deletions: the ids of those that may go")
     finding: str = Field(description="what was accepted, in words")
     reason: str = ""
     by: str
@@ -73,6 +75,11 @@ class Notes(Model):
     def accepted_backups(self) -> frozenset[str]:
         """The ids of the backups whose anomalies were accepted."""
         return frozenset(one.backup for one in self.accepted if one.what == "anomaly" and one.backup)
+
+    @property
+    def accepted_deletions(self) -> frozenset[str]:
+        """The ids of the backups that may go although they are many."""
+        return frozenset(name for one in self.accepted if one.what == "deletions" for name in one.backups)
 
     def with_pin(self, pin: PinNote) -> "Notes":
         """Return these notes with `pin` in place of an earlier one of its backup."""

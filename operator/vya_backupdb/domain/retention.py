@@ -8,7 +8,8 @@ Invariants, each proved by a property test:
 - the newest `minimum` good backups of each series stay; raising any number of a policy keeps at least as much;
 - rules count periods that have a good backup, never ages: no clock, however wrong, can empty a tree;
 - to apply a plan and to plan again deletes nothing more;
-- a frozen plan deletes nothing, and still says what it would delete.
+- a frozen plan deletes nothing, and still says what it would delete;
+- with a brake, no plan deletes more than that share of a series, but for what a person has accepted.
 """
 
 from collections import Counter, defaultdict
@@ -16,9 +17,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from vya_backupdb.domain import periods
+from vya_backupdb.domain.brake import Brake, Braked, braked, refusal
 from vya_backupdb.domain.config_retention import MAX_SAFETY_DAYS
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.freeze import Circumstances, Frozen, refusals
@@ -84,10 +87,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPlan:
-    """Decisions by series, newest first within each; `frozen` holds every refusal, and then nothing is deleted."""
+    """Decisions by series, newest first within each; `frozen` holds every refusal, and then nothing is deleted.
+
+    `braked` are the series of which more would go than the brake allows.
+    """
 
     decisions: tuple[Decision, ...]
     frozen: tuple[Frozen, ...] = ()
+    braked: tuple[Braked, ...] = ()
 
     @property
     def deletions(self) -> tuple[Backup, ...]:
@@ -102,6 +109,7 @@ class RetentionPlan:
 
 
 _Reasons = dict[tuple[str, str], list[str]]
+_OFF: Final = Brake()
 
 
 def plan(
@@ -112,6 +120,7 @@ def plan(
     time_zone: ZoneInfo,
     now: datetime,
     circumstances: Circumstances | None = None,
+    brake: Brake = _OFF,
 ) -> RetentionPlan:
     """Decide about each of `backups`, all those of one instance, for the `policy` of `schedule` (None: made by hand).
 
@@ -120,13 +129,17 @@ def plan(
     """
     every = _in_order(backups)
     reasons: _Reasons = {backup.key: [] for backup in every}
-    for series, members in _by_series(every).items():
+    groups = _by_series(every)
+    for series, members in groups.items():
         if series.schedule == schedule:
             _apply_rules([one for one in members if _counts(one, now)], policy, time_zone, reasons)
     _protect(every, reasons, schedule=schedule, policy=policy, now=now)
     _keep_users_of_kept_runs(every, reasons)
-    frozen = refusals(every, circumstances or Circumstances())
-    return RetentionPlan(tuple(_decide(backup, reasons[backup.key], policy, frozen) for backup in every), frozen)
+    too_many = tuple(braked(groups, {key for key, why in reasons.items() if not why}, brake))
+    held = (refusal(one, brake) for one in too_many)
+    frozen = (*refusals(every, circumstances or Circumstances()), *held)
+    decisions = tuple(_decide(backup, reasons[backup.key], policy, frozen) for backup in every)
+    return RetentionPlan(decisions, frozen, too_many)
 
 
 def _in_order(backups: Iterable[Backup]) -> list[Backup]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vya_backupdb.domain.brake import Brake
 from vya_backupdb.domain.config_retention import RetentionConfig
 from vya_backupdb.domain.errors import BackupCorrupt, BackupPinned, Busy, RetentionFrozen, ServerError
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -58,15 +59,16 @@ def plan_retention(session: Session) -> Pruning:
     owner = tree.owner()
     stranger = owner if owner and session.app.owner and owner != session.app.owner else None
     known = Circumstances(tree_owner=stranger, notes_problem=judged.problem)
-    decided = _decide(session, judged, Circumstances())
-    if not decided.deletions or stranger or judged.problem:
-        frozen = _decide(session, judged, known)
-        return Pruning(frozen, judged, _refusal(frozen) if decided.deletions else None)
+    decided = decide(session, judged, Circumstances())
+    would_delete = bool(decided.deletions or decided.braked)
+    if not would_delete or stranger or judged.problem:
+        frozen = decide(session, judged, known)
+        return Pruning(frozen, judged, _refusal(frozen) if would_delete else None)
     try:
         skew, changed = _ask_server(session)
     except ServerError as error:
         return Pruning(decided, judged, _unreachable(error))
-    asked = _decide(session, judged, Circumstances(clock_skew=skew, server_changed=changed))
+    asked = decide(session, judged, Circumstances(clock_skew=skew, server_changed=changed))
     return Pruning(asked, judged, _refusal(asked))
 
 
@@ -76,7 +78,8 @@ def _ask_server(session: Session) -> tuple[timedelta, bool]:
     return server.skew, bool(session.tree.frozen)
 
 
-def _decide(session: Session, judged: Judged, circumstances: Circumstances) -> RetentionPlan:
+def decide(session: Session, judged: Judged, circumstances: Circumstances) -> RetentionPlan:
+    """Return the plan for `judged` by the configured rules; asks nobody."""
     return plan(
         judged.backups.values(),
         policy=policy_of(session.app.retention),
@@ -84,6 +87,7 @@ def _decide(session: Session, judged: Judged, circumstances: Circumstances) -> R
         time_zone=session.zone,
         now=session.tools.clock(),
         circumstances=circumstances,
+        brake=Brake(session.app.retention.max_delete_percent, judged.notes.accepted_deletions),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a person says about a backup that is there: pin it, unpin it, accept what is odd about it.
+"""What a person says about backups that are there: pin, unpin, accept what is odd about them, or that many go.
 
 Each word is noted on the volume with who said it, when and why (`storage.notes`). A pin is told as set only if its
 backup is still there afterwards: a deletion that came first has won, one that comes later finds the pin.
@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from vya_backupdb.domain.brake import Braked
 from vya_backupdb.domain.config import AppConfig
 from vya_backupdb.domain.errors import ConfigurationError, NotFound
+from vya_backupdb.domain.freeze import Circumstances
 from vya_backupdb.domain.notes import Acceptance, PinNote
 from vya_backupdb.domain.series import Backup
+from vya_backupdb.dumper import prune
 from vya_backupdb.dumper.judged import judge
 from vya_backupdb.dumper.session import Session
 from vya_backupdb.storage.tree import InstanceTree
@@ -87,6 +90,17 @@ def accept_anomalies(
     return _note(tree, [_anomaly(one, speaker) for one in waiting])
 
 
+def accept_deletions(session: Session, speaker: Speaker, *, database: str | None = None) -> list[Acceptance]:
+    """Accept that so many backups go, of that database or (None) of each; return what was accepted.
+
+    It holds for the backups that would go now.
+    """
+    judged = judge(session.tree, session.app.retention.anomaly, now=speaker.now)
+    waiting = prune.decide(session, judged, Circumstances()).braked
+    words = [_deletions(one, speaker) for one in waiting if database in {None, one.series.database_name}]
+    return _note(session.tree, words)
+
+
 def accept_server(session: Session, speaker: Speaker) -> list[Acceptance]:
     """Take the server that answers for the right one from now on, if it is another than the one noted.
 
@@ -109,6 +123,18 @@ def _anomaly(backup: Backup, speaker: Speaker) -> Acceptance:
         what="anomaly",
         backup=backup.id,
         finding=backup.anomaly,
+        reason=speaker.reason,
+        by=speaker.name,
+        at=speaker.now,
+    )
+
+
+def _deletions(one: Braked, speaker: Speaker) -> Acceptance:
+    return Acceptance(
+        what="deletions",
+        database=one.series.database_name,
+        backups=tuple(backup.id for backup in one.doomed),
+        finding=one.sentence,
         reason=speaker.reason,
         by=speaker.name,
         at=speaker.now,

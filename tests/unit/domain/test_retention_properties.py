@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.strategies.backups import NOW, catalogues, policies, schedules
 from tests.strategies.times import zones
 
-from vya_backupdb.domain.freeze import Circumstances
+from vya_backupdb.domain.brake import Brake
+from vya_backupdb.domain.freeze import Circumstances, FreezeCode
 from vya_backupdb.domain.retention import Action, Policy, RetentionPlan, Strategy, plan
 from vya_backupdb.domain.series import Backup, Pin, newest_first
 
@@ -23,6 +24,64 @@ def planned(backups: list[Backup], policy: Policy, schedule: str | None, zone: Z
 
 def counted(backups: list[Backup]) -> list[Backup]:
     return [one for one in newest_first(backups) if one.good and not one.is_safety_dump and not one.is_future(NOW)]
+
+
+def braked(backups: list[Backup], policy: Policy, schedule: str | None, zone: ZoneInfo, brake: Brake) -> RetentionPlan:
+    return plan(backups, policy=policy, schedule=schedule, time_zone=zone, now=NOW, brake=brake)
+
+
+def shares(backups: list[Backup], gone: set[str]) -> list[float]:
+    """Return in percent how many of the good backups of each series are `gone`."""
+    found = []
+    for series in {one.series for one in backups}:
+        good = [one.id for one in backups if one.series == series and one.good and not one.is_safety_dump]
+        found += [100 * len(gone & set(good)) / len(good)] if good else []
+    return found
+
+
+@quick
+@given(catalogues(), policies, schedules, zones, st.integers(0, 100))
+def test_no_plan_deletes_more_of_a_series_than_the_brake_allows(
+    backups: list[Backup], policy: Policy, schedule: str | None, zone: ZoneInfo, percent: int
+) -> None:
+    free = planned(backups, policy, schedule, zone)
+    wanted = {one.id for one in free.deletions}
+    found = braked(backups, policy, schedule, zone, Brake(percent))
+    too_many = [share for share in shares(backups, wanted) if share > percent > 0]
+    assert len(found.braked) == len(too_many)
+    if too_many:
+        assert (found.deletions, found.frozen[-1].code) == ((), FreezeCode.TOO_MANY)
+    else:
+        assert found == free
+
+
+@quick
+@given(catalogues(), policies, schedules, zones, st.integers(1, 99))
+def test_what_was_accepted_goes_and_nothing_else(
+    backups: list[Backup], policy: Policy, schedule: str | None, zone: ZoneInfo, percent: int
+) -> None:
+    free = planned(backups, policy, schedule, zone)
+    shown = braked(backups, policy, schedule, zone, Brake(percent))
+    accepted = {one.id for each in shown.braked for one in each.doomed}
+    assert accepted <= {one.id for one in free.deletions}
+    again = braked(backups, policy, schedule, zone, Brake(percent, accepted))
+    assert again == free
+    # later, under rules that keep less, more would go: only what was shown is accepted
+    less = replace(policy, strategy=Strategy.GFS, hourly=0, daily=0, weekly=0, monthly=0, yearly=0, keep_last=0)
+    later = braked(backups, less, schedule, zone, Brake(percent, accepted))
+    beyond = {one.id for one in later.deletions} - accepted
+    assert all(share <= percent for share in shares(backups, beyond))
+
+
+@quick
+@given(catalogues(), policies, schedules, zones, st.integers(1, 99), st.integers(1, 50))
+def test_a_brake_that_allows_more_refuses_no_more(
+    backups: list[Backup], policy: Policy, schedule: str | None, zone: ZoneInfo, percent: int, more: int
+) -> None:
+    strict = braked(backups, policy, schedule, zone, Brake(percent))
+    loose = braked(backups, policy, schedule, zone, Brake(min(percent + more, 100)))
+    assert {one.series for one in loose.braked} <= {one.series for one in strict.braked}
+    assert {one.id for one in strict.deletions} <= {one.id for one in loose.deletions}
 
 
 @quick
