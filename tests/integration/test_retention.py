@@ -222,10 +222,8 @@ def test_many_deletions_wait_until_they_are_accepted(workspace: Workspace, past:
     newest = past("nightly", 1)
     braked = workspace.run("retention", "apply")
     assert braked.code == ExitCode.RETENTION_FROZEN
-    said = (
-        "2 of 3 backups of the database 'shop', made by nightly, would be deleted at once, and max_delete_percent is 60"
-    )
-    assert said in braked.err
+    assert "2 of 3 backups of the database 'shop', made by nightly, would be deleted at once" in braked.err
+    assert "max_delete_percent is 60" in braked.err
     assert "retention accept" in braked.err
     assert ids(workspace) == {old, older, newest}
     assert reasons(workspace, old)[0] == "keep"
