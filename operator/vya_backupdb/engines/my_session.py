@@ -10,11 +10,12 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Final
 
 import pymysql
 from pymysql.connections import Connection as DriverConnection
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -140,14 +141,18 @@ class Server:
             }
         )
 
+    @cached_property
+    def _engine(self) -> Engine:
+        """One for all sessions: a new one asks the server for its version and settings before the first statement."""
+        return create_engine(
+            "mysql+pymysql://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+        )
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Connect, to no database. Raise a classified error if that fails."""
-        engine = create_engine(
-            "mysql+pymysql://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT"
-        )
         try:
-            connection = engine.connect()
+            connection = self._engine.connect()
         except SQLAlchemyError as error:
             if my_errors.timed_out(error) and self._is_postgresql():
                 raise WrongServer(

@@ -6,13 +6,15 @@ SQL_ASCII database, whose bytes are of no encoding, they speak LATIN1 (which map
 text round.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -104,6 +106,7 @@ class Server:
         self._config = config
         self._credentials = credentials
         self.redact = redact
+        self._wanted = threading.local()
         self.name = pg_errors.where(config.host, config.effective_port)
         self.maintenance = config.maintenance_database
 
@@ -133,19 +136,26 @@ class Server:
         pgoptions = " ".join(f"-c {name}={value}" for name, value in settings.items())
         return {"PGPASSFILE": options.passfile(self._credentials.password), "PGOPTIONS": pgoptions}
 
-    @contextmanager
-    def session(self, database: str | None = None) -> Iterator[Session]:
-        """Connect to `database` (default: the maintenance database). Raise a classified error if that fails."""
-        name = database or self.maintenance
-        engine = create_engine(
+    @cached_property
+    def _engine(self) -> Engine:
+        """One for all databases: a new one asks the server for its version and settings before the first statement.
+
+        It connects within `connect`, in the thread that calls, so what this thread wants is what it gets.
+        """
+        return create_engine(
             "postgresql+psycopg://",
-            creator=lambda: self._connect(name),
+            creator=lambda: self._connect(self._wanted.database),
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             use_native_hstore=False,
         )
+
+    @contextmanager
+    def session(self, database: str | None = None) -> Iterator[Session]:
+        """Connect to `database` (default: the maintenance database). Raise a classified error if that fails."""
+        self._wanted.database = database or self.maintenance
         try:
-            connection = engine.connect()
+            connection = self._engine.connect()
         except SQLAlchemyError as error:
             raise pg_errors.of_connection(error, self.name, self.redact) from None
         with closing(connection):

@@ -13,7 +13,7 @@ from typing import Final
 from vya_backupdb.storage.compress import READ_BYTES
 
 #: So much is written before it is read; less is read only when it is the last.
-PIECE_BYTES: Final = 32 << 20
+PIECE_BYTES: Final = 8 << 20
 
 
 class GivenUp(Exception):

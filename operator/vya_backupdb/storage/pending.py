@@ -70,6 +70,8 @@ class PendingBackup:
         self._space_checked = 0
         self.size_bytes = 0
         self._number, self._descriptor = self._create()
+        # once: to spell the path out took as long as a write
+        self._doing = f"writing {self._path}"
 
     def _create(self) -> tuple[int, int]:
         """Make the data partial under the first free number."""
@@ -121,7 +123,7 @@ class PendingBackup:
         sound, self._sound = self._sound, False
         if not sound:
             raise ValueError(f"{self._path}: an earlier write failed")
-        with map_os_errors(f"writing {self._path}"):
+        with map_os_errors(self._doing):
             written = write_all(self._descriptor, data)
             self._hash.update(data)
             self.size_bytes += written
