@@ -4,6 +4,7 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import pytest
 from tests.clients import clients_of
@@ -34,6 +35,16 @@ def dump(started: Server, clients: tuple[str, ...], arguments: argparse.Namespac
     say(f"client | gzip -6 ÷ ours: {gzip / ours:.2f} (goal: at least {under})")
 
 
+def restore(started: Server, clients: tuple[str, ...], arguments: argparse.Namespace, folder: Path) -> None:
+    """Measure restoring one large database under another name."""
+    say(f"filling a database of about {arguments.megabytes} MB")
+    data.fill(started, arguments.megabytes)
+    found = measure(contenders.restoring(started, clients, folder), arguments.runs, say)
+    say("\n".join(table(found, contenders.BY_HAND)))
+    ours, by_hand = (median(found[name]) for name in (contenders.OUR_RESTORE, contenders.BY_HAND))
+    say(f"ours ÷ zcat into the client: {ours / by_hand:.2f}")
+
+
 def small(started: Server, clients: tuple[str, ...], arguments: argparse.Namespace, folder: Path) -> None:
     """Measure many small databases: our own time is what we take beyond the clients alone."""
     say(f"making {arguments.databases} small databases")
@@ -45,10 +56,13 @@ def small(started: Server, clients: tuple[str, ...], arguments: argparse.Namespa
     say(f"our own time for each database: {each:.0f} ms (goal: below 150 ms)")
 
 
+WHAT: Final = {"dump": dump, "restore": restore, "small": small}
+
+
 def main() -> None:
     """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", choices=["dump", "small"], nargs="*", default=["dump", "small"])
+    parser.add_argument("what", choices=list(WHAT), nargs="*", default=list(WHAT))
     parser.add_argument("--server", action="append", help="an image's name; default: postgres:17 and mariadb:11.8")
     parser.add_argument("--megabytes", type=int, default=1000, help="size of the plain dump")
     parser.add_argument("--databases", type=int, default=1000, help="number of small databases")
@@ -59,7 +73,7 @@ def main() -> None:
         for what in arguments.what:
             say(f"\n{name}, {what}: {machine()}")
             with server(name) as started, tempfile.TemporaryDirectory(prefix="vya-bench-") as folder:
-                {"dump": dump, "small": small}[what](started, clients_of(name), arguments, Path(folder))
+                WHAT[what](started, clients_of(name), arguments, Path(folder))
 
 
 if __name__ == "__main__":

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.fixtures.engine_rig import KINDS, rig
-from tests.fixtures.workspace import Workspace
+from tests.fixtures.engine_rig import KINDS, by_hand, rig
+from tests.fixtures.workspace import Done, Workspace
 from tests.servers import Server
 
-from bench.data import DATABASE
+from bench.data import AGAIN, DATABASE
 from bench.measure import Contender
 from vya_backupdb.engines.base import Command, Option, SecretFile
 
 OURS: Final = "vya-backupdb backup"
+OUR_RESTORE: Final = "vya-backupdb restore"
+BY_HAND: Final = "zcat | client"
 LOOP: Final = "client, in a loop"
 NULL: Final = "client > /dev/null"
 GZIP: Final = "client | gzip -6"
@@ -85,13 +87,41 @@ def dumping(server: Server, clients: tuple[str, ...], folder: Path) -> Iterator[
         yield [*(piped(script) for script in _PIPES.values()), Contender(OURS, lambda: _back_up(ours))]
 
 
+def _good(done: Done) -> None:
+    if done.code:
+        raise RuntimeError(f"the program ended with {done.code}: {done.out[-2000:]}{done.err[-2000:]}")
+
+
 def _back_up(ours: Workspace) -> int:
     shutil.rmtree(ours.backups, ignore_errors=True)
-    done = ours.run("backup", "--database", DATABASE)
-    if done.code:
-        raise RuntimeError(f"the backup ended with {done.code}: {done.out[-2000:]}{done.err[-2000:]}")
+    _good(ours.run("backup", "--database", DATABASE))
     (file,) = ours.backups.rglob(f"{DATABASE}_*.sql.gz")
     return file.stat().st_size
+
+
+def restoring(server: Server, clients: tuple[str, ...], folder: Path) -> list[Contender]:
+    """Return the contenders for restoring a backup of the database `bench` as `again`, which is dropped before."""
+    ours = workspace(server, clients, folder / "ours")
+    _back_up(ours)
+    (file,) = ours.backups.rglob(f"{DATABASE}_*.sql.gz")
+    client = materialise(by_hand(rig(server, clients), AGAIN), folder)
+
+    def drop() -> None:
+        server.sql(f"DROP DATABASE IF EXISTS {AGAIN}")
+
+    def create() -> None:
+        drop()
+        server.sql(f"CREATE DATABASE {AGAIN}")
+
+    def load() -> int:
+        subprocess.run(("sh", "-c", 'zcat "$0" | "$@"', file, *client.argv), env=client.environ, check=True)
+        return file.stat().st_size
+
+    def us() -> int:
+        _good(ours.run("restore", "--database", DATABASE, "--to-database", AGAIN))
+        return file.stat().st_size
+
+    return [Contender(BY_HAND, load, create), Contender(OUR_RESTORE, us, drop)]
 
 
 def many(server: Server, clients: tuple[str, ...], folder: Path, count: int) -> list[Contender]:
@@ -112,9 +142,7 @@ def many(server: Server, clients: tuple[str, ...], folder: Path, count: int) -> 
 
     def us() -> int:
         shutil.rmtree(ours.backups, ignore_errors=True)
-        done = ours.run("backup", "--parallel", "1")
-        if done.code:
-            raise RuntimeError(f"the backup ended with {done.code}: {done.out[-2000:]}{done.err[-2000:]}")
+        _good(ours.run("backup", "--parallel", "1"))
         return sum(file.stat().st_size for file in ours.backups.rglob("*.sql.gz"))
 
     return [Contender(LOOP, loop), Contender(OURS, us)]

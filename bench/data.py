@@ -8,6 +8,7 @@ from typing import Final
 from tests.servers import Server
 
 DATABASE: Final = "bench"
+AGAIN: Final = "again"
 
 # bytes of a row in a plain dump, as measured; only the size of the whole depends on them
 _DIGITS_ROW, _TEXT_ROW, _SERIES_ROW = 190, 330, 75

@@ -19,10 +19,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Somebody to measure: `run` does the work once and returns the bytes that it wrote."""
+    """Somebody to measure: `run` does the work once and returns the bytes that it wrote; `prepare` is not counted."""
 
     name: str
     run: Callable[[], int]
+    prepare: Callable[[], None] = lambda: None
 
 
 def measure(contenders: Sequence[Contender], runs: int, say: Callable[[str], None]) -> dict[str, list[Run]]:
@@ -38,6 +39,7 @@ def measure(contenders: Sequence[Contender], runs: int, say: Callable[[str], Non
 
 
 def _timed(contender: Contender) -> Run:
+    contender.prepare()
     before, cpu = time.perf_counter(), _cpu()
     size = contender.run()
     return Run(time.perf_counter() - before, _cpu() - cpu, size)

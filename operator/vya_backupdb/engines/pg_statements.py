@@ -8,6 +8,7 @@ of psql. After ``COPY … FROM stdin;`` every line up to ``\.`` is data, which c
 import re
 from typing import Final
 
+from vya_backupdb.engines.seeking import find_by
 from vya_backupdb.engines.statements import LOOKAHEAD, Command, Reader, Rows, RowsEnd, Statement
 
 #: The server's own limit of one message.
@@ -216,7 +217,7 @@ class PgReader(Reader):
 
     def _rows(self, final: bool) -> bool:
         r"""Pass rows on. The byte at `_begin` was passed on already (or is the newline before the first row)."""
-        end = self._data.find(_END_OF_DATA, self._at)
+        end = find_by(self._data, _END_OF_DATA, 1, self._at)
         after = self._data[end + 3 : end + 5] if end >= 0 else b""
         if end < 0 or (len(after) < 2 and after != b"\n" and not final):
             undecided = len(self._data) if final else max(self._begin + 1, len(self._data) - 2)

@@ -9,7 +9,7 @@ from typing import Final
 _FEW: Final = 32
 
 
-def find_by(data: bytes, sequence: bytes, rare: int, start: int) -> int:
+def find_by(data: bytes | bytearray, sequence: bytes, rare: int, start: int) -> int:
     """Return ``data.find(sequence, start)``; `rare` is the place in `sequence` of the byte to look for."""
     byte, position = sequence[rare : rare + 1], start + rare
     for _ in range(_FEW):
