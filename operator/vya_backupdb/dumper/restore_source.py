@@ -13,6 +13,7 @@ from typing import Final
 
 from vya_backupdb.domain.errors import BackupCorrupt
 from vya_backupdb.domain.metadata import BackupMetadata, DatabaseSettings, TableInfo
+from vya_backupdb.dumper.ahead import ahead
 from vya_backupdb.dumper.events import Listener, Step, StepStarted
 from vya_backupdb.dumper.pipeline import Meter, Passed
 from vya_backupdb.dumper.stop import Stop
@@ -126,11 +127,12 @@ def read_whole(
     say(StepStarted(name, "database", Step.VERIFYING, source.raw_bytes))
     source.check()
     meter = Meter(say, name=name, kind="database", lock=None)
-    for piece in source.read():
-        stop.check()
-        scanner.feed(piece)
-        inspector.feed(piece)
-        meter.passed(len(piece))
+    with ahead(source.read()) as pieces:
+        for piece in pieces:
+            stop.check()
+            scanner.feed(piece)
+            inspector.feed(piece)
+            meter.passed(len(piece))
     passed = Passed(scanner.result(), meter.raw_bytes)
     if source.metadata is not None:
         require_agreement(source.path, source.metadata, passed)

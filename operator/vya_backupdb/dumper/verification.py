@@ -13,6 +13,7 @@ from typing import Final
 
 from vya_backupdb.domain.errors import BackupCorrupt, NotFound, StorageError
 from vya_backupdb.domain.metadata import TableInfo
+from vya_backupdb.dumper.ahead import ahead
 from vya_backupdb.dumper.events import Noted
 from vya_backupdb.dumper.pipeline import Passed
 from vya_backupdb.dumper.restore_source import require_agreement
@@ -87,10 +88,11 @@ def read_whole(tree: InstanceTree, stored: StoredBackup, *, check: Callable[[], 
         raise BackupCorrupt(f"{fresh.path}: {fresh.problem or 'no metadata'}", hint=_HINT)
     scanner = scanner_for(metadata.backup_info.database_type, users=metadata.kind == "users")
     total = 0
-    for piece in tree.read(fresh):
-        check()
-        scanner.feed(piece)
-        total += len(piece)
+    with ahead(tree.read(fresh)) as pieces:
+        for piece in pieces:
+            check()
+            scanner.feed(piece)
+            total += len(piece)
     tree.check_companion(fresh)
     passed = Passed(scanner.result(), total)
     require_agreement(str(fresh.path), metadata, passed)
