@@ -6,11 +6,16 @@ by `dumper.process` anyway.) A stream that the starter closed would give its num
 output meant for a terminal would go into it.
 """
 
+import ctypes
 import io
 import os
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Final
+
+#: Of glibc's ``mallopt``.
+_ARENA_MAX: Final = -8
 
 #: Of libpq, of MySQL's and MariaDB's libraries; and where Python's ssl would write session keys to.
 _FOREIGN: Final = ("PG", "MYSQL", "MARIADB", "LIBMYSQL", "SSLKEYLOGFILE")
@@ -20,10 +25,17 @@ def prepare() -> None:
     """Make this process independent of its surroundings; to be called once, before anything is opened."""
     open_closed_streams()
     forget(os.environ)
+    share_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # JSON is UTF-8, whatever the locale; and no character of a name may end a run
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def share_memory() -> None:
+    """Let all threads take memory from one place: else each keeps what it gave back for itself (glibc only)."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def forget(environ: MutableMapping[str, str]) -> None:
