@@ -7,7 +7,7 @@ ours could not be told from a right one.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from vya_backupdb.domain.brake import Brake
 from vya_backupdb.domain.config_retention import RetentionConfig
@@ -30,11 +30,16 @@ Opened = Callable[[], Session]
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """A plan with what it is about. `refusal` is why its deletions must not be done, None if they may."""
+    """A plan with what it is about. `refusal` is why its deletions must not be done, None if they may.
+
+    `now` is the time for which it was made: of the server's clock where that was asked. What is done by it goes by the
+    same time, because our own clock may jump after it was compared.
+    """
 
     plan: RetentionPlan
     judged: Judged
     refusal: RetentionFrozen | None
+    now: datetime
 
 
 def policy_of(config: RetentionConfig) -> Policy:
@@ -55,37 +60,34 @@ def policy_of(config: RetentionConfig) -> Policy:
 def plan_retention(session: Session) -> Pruning:
     """Return what the configured policy would do now. Deletes nothing."""
     tree = session.tree
-    judged = judge(tree, session.app.retention.anomaly, now=session.tools.clock())
+    now = session.tools.clock()
+    judged = judge(tree, session.app.retention.anomaly, now=now)
     owner = tree.owner()
     stranger = owner if owner and session.app.owner and owner != session.app.owner else None
     known = Circumstances(tree_owner=stranger, notes_problem=judged.problem)
-    decided = decide(session, judged, Circumstances())
+    decided = decide(session, judged, Circumstances(), now)
     would_delete = bool(decided.deletions or decided.braked)
     if not would_delete or stranger or judged.problem:
-        frozen = decide(session, judged, known)
-        return Pruning(frozen, judged, _refusal(frozen) if would_delete else None)
+        frozen = decide(session, judged, known, now)
+        return Pruning(frozen, judged, _refusal(frozen) if would_delete else None, now)
     try:
-        skew, changed = _ask_server(session)
+        server = session.ask_server()
     except ServerError as error:
-        return Pruning(decided, judged, _unreachable(error))
-    asked = decide(session, judged, Circumstances(clock_skew=skew, server_changed=changed))
-    return Pruning(asked, judged, _refusal(asked))
-
-
-def _ask_server(session: Session) -> tuple[timedelta, bool]:
-    server = session.ask_server()
+        return Pruning(decided, judged, _unreachable(error), now)
     session.tree.claim(session.app.owner, server.info.identity)
-    return server.skew, bool(session.tree.frozen)
+    circumstances = Circumstances(clock_skew=server.skew, server_changed=bool(session.tree.frozen))
+    asked = decide(session, judged, circumstances, server.now())
+    return Pruning(asked, judged, _refusal(asked), server.now())
 
 
-def decide(session: Session, judged: Judged, circumstances: Circumstances) -> RetentionPlan:
-    """Return the plan for `judged` by the configured rules; asks nobody."""
+def decide(session: Session, judged: Judged, circumstances: Circumstances, now: datetime) -> RetentionPlan:
+    """Return the plan for `judged` by the configured rules, as of `now`; asks nobody."""
     return plan(
         judged.backups.values(),
         policy=policy_of(session.app.retention),
         schedule=session.app.schedule,
         time_zone=session.zone,
-        now=session.tools.clock(),
+        now=now,
         circumstances=circumstances,
         brake=Brake(session.app.retention.max_delete_percent, judged.notes.accepted_deletions),
     )
@@ -129,16 +131,16 @@ def apply_retention(
         if pruning.refusal is not None:
             raise pruning.refusal
         doomed = pruning.plan.deletions if session.app.retention.cleanup_enabled else ()
-        left = [_delete(session, pruning.judged.stored[backup.key]) for backup in doomed]
+        left = [_delete(session, pruning.judged.stored[backup.key], pruning.now) for backup in doomed]
         done([backup for backup, why in zip(doomed, left, strict=True) if not why])
         return deliver(_report(session, run, started, pruning, left))
 
 
-def _delete(session: Session, stored: StoredBackup) -> str:
+def _delete(session: Session, stored: StoredBackup, now: datetime) -> str:
     """Delete `stored` and return '', or why it is left alone. Raise StorageUnavailable if the volume fails."""
     session.tools.stop.check()
     try:
-        session.tree.delete(stored, now=session.tools.clock())
+        session.tree.delete(stored, now=now)
     except (BackupCorrupt, BackupPinned, Busy) as error:
         session.say(Noted(error.message, stored.database or "", "warning"))
         return error.message

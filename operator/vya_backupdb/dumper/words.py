@@ -96,7 +96,7 @@ def accept_deletions(session: Session, speaker: Speaker, *, database: str | None
     It holds for the backups that would go now.
     """
     judged = judge(session.tree, session.app.retention.anomaly, now=speaker.now)
-    waiting = prune.decide(session, judged, Circumstances()).braked
+    waiting = prune.decide(session, judged, Circumstances(), speaker.now).braked
     words = [_deletions(one, speaker) for one in waiting if database in {None, one.series.database_name}]
     return _note(session.tree, words)
 
