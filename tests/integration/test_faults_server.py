@@ -13,7 +13,7 @@ from tests.fixtures.proxy import Proxy, proxied
 from tests.fixtures.workspace import Workspace, finish
 from tests.servers import Server
 
-from vya_backupdb.domain.errors import AuthenticationFailed, BackupDBError, ConnectionFailed
+from vya_backupdb.domain.errors import AuthenticationFailed, BackupDBError, ConnectionFailed, TLSFailed
 from vya_backupdb.domain.exitcodes import ExitCode
 
 NAME = "large"
@@ -97,6 +97,7 @@ Refusal = tuple[str, str, type[BackupDBError]]
 REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "postgres:17": (
         ("expired password", "CREATE ROLE refused LOGIN PASSWORD 'pw' VALID UNTIL '2000-01-01'", AuthenticationFailed),
+        ("TLS required", "CREATE ROLE refused LOGIN PASSWORD 'pw'", TLSFailed),
         ("no login", "CREATE ROLE refused NOLOGIN PASSWORD 'pw'", AuthenticationFailed),
         ("no connection left", "CREATE ROLE refused LOGIN PASSWORD 'pw' CONNECTION LIMIT 0", ConnectionFailed),
     ),
@@ -133,6 +134,8 @@ def test_a_refused_login_is_named_and_not_tried_again(
 ) -> None:
     server, (_why, statement, kind) = servers(name), refusal
     server.sql(statement)
+    if kind is TLSFailed:
+        _hba(server, "1i hostnossl all refused all reject")
     try:
         with place(server, tmp_path) as here, proxied(server.host, server.port) as network:
             here.workspace.set_credentials("refused", "pw")
@@ -149,3 +152,11 @@ def test_a_refused_login_is_named_and_not_tried_again(
             assert report.reason == caught.value.exit_code.reason
     finally:
         server.sql("DROP ROLE refused" if server.product == "postgres" else "DROP USER refused")
+        if kind is TLSFailed:
+            _hba(server, "/ refused /d")
+
+
+def _hba(server: Server, edit: str) -> None:
+    """Change PostgreSQL's rules of who may connect how, by a command of sed."""
+    server.exec("sh", "-c", f"""sed -i '{edit}' "$PGDATA/pg_hba.conf\"""")
+    server.sql("SELECT pg_reload_conf()")

@@ -43,8 +43,12 @@ _CROWDED_HINT: Final = "The server's connections are used up: raise max_connecti
 
 #: Patterns of a refused connection, in this order: the first that fits decides.
 _REFUSALS: Final[tuple[tuple[str, type[BackupDBError], str], ...]] = (
-    (r"no pg_hba\.conf entry .*no encryption", TLSFailed, _TLS_HINT),
-    (r"no pg_hba\.conf entry", AuthenticationFailed, "Add a line for this account and address to pg_hba.conf."),
+    (r"(?:no pg_hba\.conf entry|pg_hba\.conf rejects) .*no encryption", TLSFailed, _TLS_HINT),
+    (
+        r"no pg_hba\.conf entry|pg_hba\.conf rejects",
+        AuthenticationFailed,
+        "Add a line for this account and address to pg_hba.conf.",
+    ),
     (_NOT_POSTGRESQL, WrongServer, "Another product answers there: correct host, port or type."),
     (r"does not support SSL", TLSFailed, f"Switch TLS on at the server, or set {tls.MODE} to disable."),
     (_TLS, TLSFailed, tls.CHECK_HINT),
