@@ -197,13 +197,21 @@ def compare(backup: Schema, restored: Schema) -> Comparison:
     return Comparison(failures, tuple(one for one in changes if one not in failures))
 
 
-def changed_under(before: Schema, after: Schema) -> tuple[Change, ...]:
+def changed_under(before: Schema, after: Schema, *, by_snapshot: bool = True) -> tuple[Change, ...]:
     """Return what may have made a dump taken between the two wrong: objects that went away, or were defined anew.
 
-    An object that appeared was no part of the moment before; labels are read by a dump at its own moment.
+    An object that appeared was no part of the moment before; labels are read by a dump at its own moment. Where the
+    client does not read definitions `by_snapshot`, a part that a table got (a column, a key, a check) stands in the
+    dump with rows that were never held to it.
     """
-    changes = diff(before, after)
-    return tuple(one for one in changes if one.how != "added" and one.touches("structure", "definition"))
+    tables = {one.name for one in before.objects if one.kind == "table"}
+
+    def harms(change: Change) -> bool:
+        if change.how == "added":
+            return not by_snapshot and change.name[:1] in tables and len(change.name) > 1
+        return change.touches("structure", "definition")
+
+    return tuple(one for one in diff(before, after) if harms(one))
 
 
 def pack(schema: Schema, limit: int = PACKED_LIMIT) -> str | None:

@@ -82,7 +82,7 @@ class MySQLSnapshot:
             now = my_schema.read(session, self._product, self._database)
         by_id = self._before.ids is not None and after.ids is not None
         self._compare_identities(after, by_id=by_id)
-        schema_facts.require_unchanged(self._database, self.schema, now)
+        schema_facts.require_unchanged(self._database, self.schema, now, by_snapshot=False)
         detectors = (_BY_ID if by_id else _BY_TIME, schema_facts.DETECTOR)
         if found is None:
             return detectors

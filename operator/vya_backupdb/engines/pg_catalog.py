@@ -112,7 +112,8 @@ class PostgreSQLSnapshot:
 
     def _verify_schema(self) -> str:
         """Look at the present: what writes definitions out for us, and for pg_dump, does not see the snapshot."""
-        schema_facts.require_unchanged(self._database, self.schema, pg_schema.read_now(self._session, self._database))
+        now = pg_schema.read_now(self._session, self._database)
+        schema_facts.require_unchanged(self._database, self.schema, now, by_snapshot=True)
         return schema_facts.DETECTOR
 
 

@@ -23,9 +23,12 @@ def described(counts: SchemaInfo, found: Schema) -> SchemaInfo:
     )
 
 
-def require_unchanged(database: str, before: Schema, after: Schema) -> None:
-    """Raise DumpFailed, naming the objects, if one that the dump must hold went away or was defined anew."""
-    changes = schema.changed_under(before, after)
+def require_unchanged(database: str, before: Schema, after: Schema, *, by_snapshot: bool) -> None:
+    """Raise DumpFailed, naming the objects, if one that the dump must hold went away or was defined anew.
+
+    `by_snapshot`: whether the client reads definitions as of its snapshot.
+    """
+    changes = schema.changed_under(before, after, by_snapshot=by_snapshot)
     if changes:
         raise DumpFailed(
             f"while {database!r} was dumped, its schema changed: {schema.listed(changes)}",

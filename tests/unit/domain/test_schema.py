@@ -126,6 +126,16 @@ def test_under_a_dump_neither_a_new_object_nor_a_grant_does_harm() -> None:
     assert [str(one) for one in schema.changed_under(before, schema_of("p 1", []))] == ["table t is removed"]
 
 
+def test_under_a_dump_a_table_gets_no_part_that_its_rows_never_knew() -> None:
+    table, view = schema_object("table", ("t",), {"kind": "r"}), schema_object("view", ("v",), {})
+    key, of_new = schema_object("index", ("t", "unique"), {}), schema_object("column", ("new", "a"), {})
+    new, of_view = schema_object("table", ("new",), {}), schema_object("column", ("v", "a"), {})
+    before, after = schema_of("p 1", [table, view]), schema_of("p 1", [table, view, key, new, of_new, of_view])
+    assert schema.changed_under(before, after) == ()
+    found = schema.changed_under(before, after, by_snapshot=False)
+    assert [str(one) for one in found] == ["index t.unique is added"]
+
+
 def test_two_objects_of_one_name_are_both_there() -> None:
     one, two = schema_object("x", ("n",), {"a": 1}), schema_object("x", ("n",), {"a": 2})
     both = schema_of("p 1", [two, one])
