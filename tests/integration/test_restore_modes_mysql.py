@@ -155,44 +155,60 @@ def test_definers_are_dropped_where_that_is_asked(server: Server, one: Restoring
         assert server.sql(sql) == ours
 
 
-PEOPLE = ("DROP USER IF EXISTS m_app@`%`, m_definer@`10.%`", "DROP ROLE IF EXISTS m_readers")
-
-
-def test_accounts_come_before_the_data_and_their_grants_after_it(server: Server, tmp_path: Path) -> None:
-    """Killed on the way, the next restore finishes them: grants on tables wait until these are there."""
+@pytest.fixture
+def peopled(server: Server, tmp_path: Path) -> Iterator[Restoring]:
+    """``shop``, backed up with who may do what in it, and with a view in somebody's name."""
     one = restoring(tmp_path, "mysql", clients_of(f"{server.product}:{server.version}"), users=True, demo=server)
     samples.create(server, "shop")
     for statement in (
         "CREATE ROLE m_readers", "CREATE USER m_app@`%` IDENTIFIED BY 'pw-of-app'", "CREATE USER m_definer@`10.%`",
         "GRANT m_readers TO m_app@`%`", "GRANT SELECT ON shop.customer TO m_app@`%`",
-        "GRANT INSERT ON shop.* TO m_app@`%`",
-        "CREATE DEFINER=m_definer@`10.%` VIEW shop.theirs AS SELECT 1 AS one",
+        "GRANT INSERT ON shop.* TO m_app@`%`", "CREATE DEFINER=m_definer@`10.%` VIEW shop.theirs AS SELECT 1 AS one",
     ):  # fmt: skip
         server.sql(statement)
-    before = server.sql("SHOW GRANTS FOR m_app@`%`")
     try:
         one.back_up("shop")
-        for number in range(1, 20):
-            for statement in ("DROP DATABASE IF EXISTS shop", *PEOPLE):
-                server.sql(statement)
-            killed = one.killed(
-                number, lambda: one.restore("shop", users=WithUsers()), words=("CREATE USER", "DROP TABLE", "GRANT SEL")
-            )
-            report = one.restore("shop", users=WithUsers()) if killed else None
-            assert server.sql("SHOW GRANTS FOR m_app@`%`") == before
-            assert server.sql("SELECT user FROM mysql.user WHERE user = 'm_definer'") == [("m_definer",)]
-            assert one.session().tree.undertakings().all() == []
-            if report is None:
-                assert number > 3
-                break
-            assert report.exit_code == 0, report
-            with contextlib.closing(server.connect("shop", user="m_app", password="pw-of-app")) as connection:
-                assert connection.cursor().execute("SELECT * FROM customer") == 900
-        else:
-            raise AssertionError("the story never ended")
+        yield one
     finally:
-        for statement in PEOPLE:
-            server.sql(statement)
+        _depopulate(server)
+
+
+def _depopulate(server: Server) -> None:
+    for statement in (
+        "DROP DATABASE IF EXISTS shop", "DROP USER IF EXISTS m_app@`%`, m_definer@`10.%`",
+        "DROP ROLE IF EXISTS m_readers",
+    ):  # fmt: skip
+        server.sql(statement)
+
+
+def test_accounts_come_before_the_data_and_their_grants_after_it(server: Server, peopled: Restoring) -> None:
+    """Killed on the way, the next restore finishes them: grants on tables wait until these are there."""
+    before, words = server.sql("SHOW GRANTS FOR m_app@`%`"), ("CREATE USER", "DROP TABLE", "GRANT SEL")
+    for number in range(1, 20):
+        _depopulate(server)
+        killed = peopled.killed(number, lambda: peopled.restore("shop", users=WithUsers()), words=words)
+        report = peopled.restore("shop", users=WithUsers()) if killed else None
+        assert server.sql("SHOW GRANTS FOR m_app@`%`") == before
+        assert server.sql("SELECT user FROM mysql.user WHERE user = 'm_definer'") == [("m_definer",)]
+        assert peopled.session().tree.undertakings().all() == []
+        if report is None:
+            assert number > 3
+            break
+        assert report.exit_code == 0, report
+        with contextlib.closing(server.connect("shop", user="m_app", password="pw-of-app")) as connection:
+            assert connection.cursor().execute("SELECT * FROM customer") == 900
+    else:
+        raise AssertionError("the story never ended")
+
+
+def test_a_grant_that_the_server_refuses_stops_nothing_else(server: Server, peopled: Restoring) -> None:
+    _depopulate(server)
+    partly = peopled.restore("shop", users=WithUsers(without=("m_readers",)))
+    assert (partly.exit_code, "m_app@%" in partly.message) == (49, True)
+    assert partly.restored is not None
+    refused = {each.account: each.refused for each in partly.restored.users if each.refused}
+    assert [("m_readers" in one.statement) for one in refused.pop("m_app@%")] == [True]
+    assert (refused, server.sql("SELECT count(*) FROM shop.customer")) == ({}, [(900,)])
 
 
 def test_names_of_64_characters(server: Server, one: Restoring, alive: str) -> None:

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from vya_backupdb.cli import options, output, settings
+from vya_backupdb.cli import options, output
 from vya_backupdb.cli.auditing import auditing
-from vya_backupdb.cli.frame import Frame, caller, framed
+from vya_backupdb.cli.frame import Configured, Frame, Job, caller, framed, grouped
 from vya_backupdb.cli.invocation import Format, Invocation, now, the_one
 from vya_backupdb.cli.noting import noting
 from vya_backupdb.cli.working import working
@@ -46,19 +46,18 @@ def plan(frame: Frame) -> int:
 
 
 @app.command("apply")
+@grouped
 def apply(
     context: typer.Context,
-    config: options.Config = settings.DEFAULT_PATH,
+    job: Job,
+    configured: Configured,
     instance: options.Instance = None,
     wanted: options.OutputOption = None,
-    verbose: options.Verbose = False,
-    run_id: options.RunId = None,
-    termination_log: options.TerminationLog = None,
 ) -> int:
     """Delete exactly what 'retention plan' says. Only backups of the configured schedule are ever deleted."""
     invocation: Invocation = context.obj
-    run = invocation.begin("retention", run_id=run_id, termination_log=termination_log)
-    loaded = invocation.configure(config, verbose=verbose)
+    run = invocation.begin("retention", run_id=job.run_id, termination_log=job.termination_log)
+    loaded = configured.load(context)
     database = the_one(loaded, instance)
     as_json = output.chosen_format(wanted) is Format.JSON
     planned: list[dict[str, Any]] = []

@@ -41,7 +41,6 @@ class Plan:
     """
 
     source: Source
-    checks: tuple[str, ...]
     server: Server
     inspection: Inspection
     fitted: Fitted
@@ -61,6 +60,11 @@ class Plan:
     def metadata(self) -> BackupMetadata | None:
         """The backup's metadata; None for a foreign file."""
         return self.source.metadata
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """What reading the backup to its end has shown."""
+        return self.source.checks
 
     @property
     def settings(self) -> DatabaseSettings:
@@ -129,7 +133,6 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
         refusals.trying(room.require)
     return Plan(
         source=source,
-        checks=source.checks,
         warnings=warnings,
         server=server,
         inspection=inspection,

@@ -75,6 +75,9 @@ def _with_users(session: Session, found: Settled) -> Settled:
     if not found.done or one.users is None:
         return found
     given = restore_users.reported(restore_users.give_due(session, one.users, one.target))
+    for account in given:
+        for refused in account.refused:
+            session.say(Noted(f"{account.account}: {refused.error}: {refused.statement}", one.target, "warning"))
     if one.result is None or one.result.restored is None:
         return found
     users = restore_users.both_phases(one.result.restored.users, given)
