@@ -178,7 +178,7 @@ class _Restore:
         journals = self._session.tree.undertakings()
         journal = Journal(journals, self._engine, one)
         for earlier in journals.of(self._target) if planned else ():
-            if earlier.left_accounts:
+            if earlier.left_accounts and earlier.left_accounts <= one.begun:
                 journals.remove(earlier.run)
         return journal
 
