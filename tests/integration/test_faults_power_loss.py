@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.fixtures import in_process, power_stories
 from tests.fixtures.power_loss import Disk, State, write_state
-from tests.fixtures.power_stories import STORIES, tree_of
+from tests.fixtures.power_stories import CLAIM, EVERY, NOTED, STORIES, tree_of
 from tests.fixtures.tracing import Call, calls, record
 from tests.fixtures.workspace import PROGRAM, Workspace
 from tests.unit.storage.support import CAN_DENY, assert_whole, tree
@@ -28,7 +28,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, list[Call], d
     """All stories told once: where, what was asked of the kernel, and the disks as they were before."""
     folder = tmp_path_factory.mktemp("power")
     power_stories.prepare(folder)
-    disks = {name: Disk(power_stories.place_of(folder, name)) for name in STORIES}
+    disks = {name: Disk(power_stories.place_of(folder, name)) for name in EVERY}
     environment = {"PYTHONPATH": ":".join(sys.path)}
     argv = (sys.executable, "-m", "tests.fixtures.power_stories", str(folder))
     assert record(argv, folder / "log", cwd=Path(__file__).parents[2], environment=environment) == 0
@@ -51,6 +51,30 @@ def test_every_state_after_a_power_loss_is_whole(
         counts.add(len(found))
     assert counts == set(range(min(len(before), len(after)), max(len(before), len(after)) + 1)), "not all was reached"
     assert _seen_in(memory / "end", disk.surely()) == after, "was told of, and is not on the disk"
+
+
+def test_what_was_noted_is_whole_or_not_there_and_at_the_end_there(
+    told: "tuple[Path, list[Call], dict[str, Disk]]", memory: Path
+) -> None:
+    """Pins, claims and journals are replaced in one step, and are durable before anything is done on their word."""
+    _folder, made, disks = told
+    seen = set()
+    for _number, state in disks[NOTED].states(made):
+        seen.add(_noted_in(memory / "state", state))
+    assert len(seen) > 4
+    assert _noted_in(memory / "end", disks[NOTED].surely()) == (1, "loading", ("loading",))
+
+
+def _noted_in(place: Path, state: State) -> tuple[int, str | None, tuple[str, ...]]:
+    """Return the number of pins, the phase of the claim, and those of journals; any damaged file raises."""
+    write_state(place, state)
+    try:
+        one = tree(tree_of(place))
+        claim = one.ledger().look_up(CLAIM)
+        journals = tuple(str(journal.phase) for journal in one.undertakings().all())
+        return len(one.notebook().read().pins), str(claim.phase) if claim else None, journals
+    finally:
+        shutil.rmtree(place)
 
 
 def test_a_run_never_tells_of_a_backup_that_is_not_on_the_disk(
