@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from vya_backupdb.cli.overrides import Overrides
 from vya_backupdb.cli.settings import load_config
+from vya_backupdb.domain.config import AppConfig
 from vya_backupdb.domain.errors import ConfigurationError
 
 GOOD = """
@@ -96,3 +98,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_json_is_yaml(file: Path) -> None:
     file.write_text('{"databases": [{"id": "shop", "type": "mysql", "host": "h"}]}')
     assert load_config(file).databases[0].effective_port == 3306
+
+
+def test_every_key_can_be_given_by_the_environment_in_any_case(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(Overrides.model_fields) == set(AppConfig.model_fields)
+    monkeypatch.setenv("vya_backupdb_time_zone", "Europe/Berlin")
+    assert load_config(file).time_zone == "Europe/Berlin"
