@@ -15,15 +15,15 @@ from typing import Any, Final
 
 import pymysql
 from pymysql.connections import Connection as DriverConnection
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import WrongServer
 from vya_backupdb.engines import my_errors, options, tls
 from vya_backupdb.engines.base import Credentials, Product, SecretFile
 from vya_backupdb.engines.connections import closing
+from vya_backupdb.engines.dialects import engine_over
 
 _SSL_REQUEST: Final = struct.pack("!II", 8, 80877103)
 _PINS: Final = (
@@ -143,10 +143,7 @@ class Server:
 
     @cached_property
     def _engine(self) -> Engine:
-        """One for all sessions: a new one asks the server for its version and settings before the first statement."""
-        return create_engine(
-            "mysql+pymysql://", creator=self._connect, poolclass=NullPool, isolation_level="AUTOCOMMIT"
-        )
+        return engine_over("pymysql", self._connect)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

@@ -14,15 +14,15 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.engines import options, pg_errors, tls
 from vya_backupdb.engines.base import Credentials, SecretFile
 from vya_backupdb.engines.connections import closing
+from vya_backupdb.engines.dialects import engine_over
 
 APPLICATION_NAME: Final = "vya-backupdb"
 #: Time-outs that a long dump must not meet, with the first version that knows them: an unknown one is fatal.
@@ -138,17 +138,8 @@ class Server:
 
     @cached_property
     def _engine(self) -> Engine:
-        """One for all databases: a new one asks the server for its version and settings before the first statement.
-
-        It connects within `connect`, in the thread that calls, so what this thread wants is what it gets.
-        """
-        return create_engine(
-            "postgresql+psycopg://",
-            creator=lambda: self._connect(self._wanted.database),
-            poolclass=NullPool,
-            isolation_level="AUTOCOMMIT",
-            use_native_hstore=False,
-        )
+        # it connects within `connect`, in the thread that calls: what this thread wants is what it gets
+        return engine_over("psycopg", lambda: self._connect(self._wanted.database))
 
     @contextmanager
     def session(self, database: str | None = None) -> Iterator[Session]:

@@ -23,6 +23,8 @@ NEVER = {
     "pydantic_settings",
     "pydantic.v1",
     "sqlalchemy.orm",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.dialects.mysql",
     "kopf",
     "kubernetes",
     "vya_backupdb.builders",
@@ -37,10 +39,10 @@ OF_A_RESTORE = {
     "vya_backupdb.engines.accounts",
     "vya_backupdb.domain.users_plan",
 }
-POSTGRESQL = {"psycopg", "sqlalchemy.dialects.postgresql", "vya_backupdb.engines.postgresql"}
+POSTGRESQL = {"psycopg", "vya_backupdb.engines.postgresql"}
 #: PyMySQL loads it, too, for logins by RSA.
 FOR_TOKENS = {"cryptography"}
-MYSQL = {"pymysql", "sqlalchemy.dialects.mysql", "vya_backupdb.engines.mysql"}
+MYSQL = {"pymysql", "vya_backupdb.engines.mysql"}
 
 
 def loaded(folder: Path, *arguments: str, kind: str = "postgresql") -> tuple[int, set[str]]:
