@@ -42,7 +42,7 @@ demo-cli: venv ## the same story without a cluster, in about a minute (embedded 
 
 .PHONY: test
 test: lint ## every check: lint, types, architecture, then unit, integration and e2e tests
-	@$(PYTHON) -m pytest --numprocesses 2
+	@$(PYTHON) -m pytest --numprocesses 3
 
 .PHONY: lint
 lint: venv ## ruff, mypy --strict, import contracts

@@ -1,6 +1,8 @@
-"""What every test shares: who runs where, and a loud list at the end of what was not tested here, and why.
+"""What every test shares: who runs where, in which order, and a loud list of what was not tested here, and why.
 
-Two workers share the two cores: one has the cluster to itself, the other begins with what is cheap.
+Three workers share the two cores, for much of a test is waiting. One has the cluster to itself, and begins with it;
+what takes long begins early, so that no worker is left alone with it at the end. A single worker begins with what is
+cheap.
 """
 
 from collections.abc import Iterable
@@ -12,6 +14,20 @@ from xdist.scheduler import LoadScopeScheduling
 pytest_plugins = ["tests.servers", "tests.fixtures.volumes"]
 
 _ORDER = {"unit": 0, "contract": 1, "integration": 2, "e2e": 3}
+#: The life of a second cluster in namespaces of its own: the one file of e2e that needs no stage.
+_LIFE = "tests/e2e/test_cluster_life.py"
+#: Each test of these is a piece of work by itself: half a minute and more, on servers that any worker has.
+_LONG = tuple(
+    f"tests/integration/{name}.py"
+    for name in (
+        "test_restore_modes_mysql",
+        "test_round_trip_kinds",
+        "test_faults_killed",
+        "test_faults_memory",
+        "test_hostile_names",
+        "test_restore_modes_postgresql",
+    )
+)
 
 
 def _level(item: pytest.Item) -> str:
@@ -19,25 +35,45 @@ def _level(item: pytest.Item) -> str:
     return next((level for level in _ORDER if level in parts), "unit")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark by folder, and run what is cheap first: a typo should not wait for a cluster."""
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def _on_the_cluster(nodeid: str) -> bool:
+    return nodeid.startswith(("tests/contract/", "tests/e2e/")) and _file(nodeid) != _LIFE
+
+
+def _longest_first(item: pytest.Item) -> int:
+    if _on_the_cluster(item.nodeid):
+        return 0
+    first = (_LIFE, *_LONG)
+    file = _file(item.nodeid)
+    return 1 + first.index(file) if file in first else len(first) + 4 - _ORDER[_level(item)]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark by folder, and bring the tests into their order."""
     for item in items:
         level = _level(item)
         if level in {"integration", "e2e"}:
             item.add_marker(level)
     items.sort(key=lambda item: _ORDER[_level(item)])
+    if hasattr(config, "workerinput"):
+        items.sort(key=_longest_first)
 
 
 class _ClusterAlone(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
-    """All tests on the cluster are one piece of work, for they share its stage; else a file is one piece."""
+    """All tests on the cluster are one piece of work, for they share its stage; else a file is one, or a long test."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "the cluster" if file.startswith(("tests/contract/", "tests/e2e/")) else file
+        if _on_the_cluster(nodeid):
+            return "the cluster"
+        return nodeid if _file(nodeid) in _LONG else _file(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Give each worker pieces of work; the largest, the cluster's, first."""
+    """Give each worker pieces of work, in the order of the tests."""
+    config.option.loadscopereorder = False
     return _ClusterAlone(config, log)
 
 

@@ -4,6 +4,9 @@
 so a test must use names of its own and leave the server as it was. A test that stops, kills or reconfigures a server
 takes one for itself: `with server("postgres:17", arguments=["-c", "ssl=on"]) as own:`.
 
+Where the machine has memory to spare, the data lie in it, for a disk that several servers sync to is what they wait for
+most; they are gone when the server stops, so one that is to come back is asked for as `lasting`.
+
 A server is up when it answers a query over TCP with the password; its log proves nothing, and the entry points start
 a temporary server first that listens on its socket only. Images that cannot be had skip the test, and are named at
 the end of the run with the reason.
@@ -16,6 +19,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -32,6 +36,7 @@ PASSWORD: Final = 'it\'s a "test" \\ %s # : pass'  # quoting that fails shows in
 LABEL: Final = "digital.vya.backupdb.tests"
 _UP_SECONDS: Final = 180.0
 _PAUSE_SECONDS: Final = 0.1
+_SPARE_BYTES: Final = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,13 @@ class Product:
     user: str
     password_variable: str
     fast: tuple[str, ...]
+    data: str
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    def data_of(self, version: str) -> str:
+        """Return the path of the data in the official image of that version."""
+        # since 18 the major version is a part of it
+        return "/var/lib/postgresql/18/docker" if (self.port, version) == (5432, "18") else self.data
 
 
 PRODUCTS: Final = {
@@ -51,6 +62,7 @@ PRODUCTS: Final = {
         "postgres",
         "POSTGRES_PASSWORD",
         ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"),
+        "/var/lib/postgresql/data",
         {"POSTGRES_INITDB_ARGS": "--no-sync"},
     ),
     "mariadb": Product(
@@ -58,12 +70,14 @@ PRODUCTS: Final = {
         "root",
         "MARIADB_ROOT_PASSWORD",
         ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF"),
+        "/var/lib/mysql",
     ),
     "mysql": Product(
         3306,
         "root",
         "MYSQL_ROOT_PASSWORD",
         ("--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-doublewrite=OFF"),
+        "/var/lib/mysql",
     ),
 }
 
@@ -189,6 +203,7 @@ def server(
     arguments: Sequence[str] = (),
     files: Mapping[str, bytes] | None = None,
     fast: bool = True,
+    lasting: bool = False,
     password_in_file: bool = False,
     tmpfs: Sequence[str] = (),
     volumes: Mapping[str, str] | None = None,
@@ -197,7 +212,7 @@ def server(
     """Run a server for the caller alone.
 
     `files` are copied into the container before it starts (init scripts, certificates); `arguments` go to the server;
-    `fast` turns syncing off; `password_in_file` tells that the caller gave it as `…_FILE`; `tmpfs` are paths, `volumes`
+    `fast` turns syncing off; `lasting` data outlive a stop and a crash of the server; `password_in_file` tells that the caller gave it as `…_FILE`; `tmpfs` are paths, `volumes`
     maps names to paths (nothing of the image is copied into them); `options` go to docker's create (user, cap_drop …).
     Raises ImageUnavailableError and ServerError.
     """
@@ -208,7 +223,8 @@ def server(
     environment = {**given, **product.environment, **(environment or {})}
     container = DockerContainer(images.ensure(name), env=environment, labels={LABEL: _owner()}, **options)
     container.with_command([*(product.fast if fast else ()), *arguments])
-    container.tmpfs.update(dict.fromkeys(tmpfs, ""))
+    in_memory = [product.data_of(version)] if fast and not lasting and not volumes and _memory_to_spare() else []
+    container.tmpfs.update(dict.fromkeys([*tmpfs, *in_memory], ""))
     for volume, path in (volumes or {}).items():
         container.with_volume_mapping(volume, path, "nocopy")
     for path, content in (files or {}).items():
@@ -297,6 +313,14 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _memory_to_spare() -> bool:
+    """Tell whether this machine has memory for the data of several servers."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10 > _SPARE_BYTES
+    return False
 
 
 @functools.cache

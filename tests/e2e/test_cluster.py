@@ -1,17 +1,13 @@
 """The cluster under the tests does what the tests of the product rest on: each promise is seen, not assumed."""
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
-from tests.cluster import Cluster, EngineUnavailable, ensure_cluster, ensure_engine
-from tests.cluster.command import say_to_stderr
-from tests.cluster.isolated import run_isolated
-from tests.cluster.node_images import BUSYBOX, save_all
+from tests.cluster import Cluster, EngineUnavailable, ensure_cluster
+from tests.cluster.node_images import BUSYBOX
 
 pytestmark = pytest.mark.e2e
 
@@ -177,36 +173,3 @@ def test_the_same_image_is_loaded_once(cluster: Cluster) -> None:
     assert not [line for line in said if line.startswith("loading")]
     assert any(line.startswith("already up") for line in said)
     assert again.nodes == cluster.nodes
-
-
-@pytest.fixture(scope="module")
-def life(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What happened in a life of two nodes and a private engine, from nothing to nothing, beside the real one."""
-    if os.geteuid() != 0:
-        pytest.skip("an engine of its own, in namespaces of its own, needs root")
-    if cluster.provider != "local":
-        pytest.skip(f"this machine's clusters are made by {cluster.provider}: our own nodes were not tried")
-    archive: Path = tmp_path_factory.mktemp("images") / "nodes.tar"
-    save_all(ensure_engine(), archive, say_to_stderr)
-    result = run_isolated("tests.cluster.without_trace", archive)
-    archive.unlink()
-    assert result.returncode == 0, result.stderr
-    told: dict[str, Any] = json.loads(result.stdout)
-    return told
-
-
-@pytest.mark.slow
-def test_down_leaves_nothing(life: dict[str, Any]) -> None:
-    # else the looks at the system would prove nothing
-    assert {"links", "rules", "mounts", "control groups", "processes", "files"} <= life["up"].keys()
-    left = [line for lines in life["cluster down"].values() for line in lines]
-    assert not [line for line in left if "vya-backupdb-node" in line or " br-" in line or "containerd-shim" in line]
-    assert life["engine down"] == {}
-
-
-@pytest.mark.slow
-def test_pods_of_two_nodes_meet_also_after_the_engine_was_killed(life: dict[str, Any]) -> None:
-    heard = "hello from the other node\n"
-
-    assert life["pods meet"] == heard
-    assert life["mended"] == {"pid file was stale": True, "no engine answered": True, "pods meet": heard}

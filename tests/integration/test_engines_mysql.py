@@ -142,7 +142,7 @@ def test_a_name_stays_a_name(my: Rig, make: Make, name: str) -> None:
 
 def test_the_identity_outlives_a_restart_and_tells_servers_apart(servers: object) -> None:
     owned = servers.own  # type: ignore[attr-defined]
-    with owned("mariadb:11.8") as one:
+    with owned("mariadb:11.8", lasting=True) as one:
         engine = rig(one, ()).engine
         before = engine.connect_check().identity
         one.restart()

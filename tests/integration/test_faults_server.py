@@ -33,7 +33,7 @@ def fill(server: Server) -> None:
 @pytest.mark.parametrize("name", ["postgres:17", "mariadb:11.8", "mysql:9.7"])
 def test_a_server_that_is_killed_and_comes_back(servers: Any, name: str, tmp_path: Path) -> None:
     """The client, the snapshot and the lock all have lost their sessions, whatever else the server says afterwards."""
-    with servers.own(name) as server, place(server, tmp_path) as here:
+    with servers.own(name, lasting=True) as server, place(server, tmp_path) as here:
         server.sql(f"CREATE DATABASE {NAME}")
         fill(server)
         assert here.backup("earlier", NAME).exit_code == ExitCode.OK

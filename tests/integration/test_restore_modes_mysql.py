@@ -276,7 +276,6 @@ def living(server: Server) -> None:
         server.sql(statement, database="shop")
 
 
-# what replaces takes the same way, and drops in the end
 @pytest.mark.parametrize(
     ("server", "mode"),
     [("mariadb:11.8", "rename"), ("mariadb:11.8", "replace"), ("mysql:9.7", "rename")],
@@ -293,7 +292,8 @@ def test_killed_after_every_statement_it_is_as_it_was_or_as_it_becomes(
     living(server)
     was = comparable(whole(server, "shop"))
     outcomes = []
-    for number in range(1, 80):
+    # what replaces takes the same way, and drops in the end: what is made and loaded first is the same
+    for number in range(1 if mode == "rename" else 11, 80):
         killed = one.killed(number, lambda: one.restore("shop", mode), words=DEEDS)
         settle_target(one.session(), "shop", lambda found: outcomes.append(found.done))
         now, kept = comparable(whole(server, "shop")), own(server)

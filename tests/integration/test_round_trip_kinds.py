@@ -98,8 +98,13 @@ def test_two_thousand_tables_come_back(servers: Servers, postgresql: Make, mysql
         one.server.sql(";".join(texts), database=source)
     else:
         run(one.server, source, *texts)
-    dumped = there_and_back(one, source, make(one.server, "many tables again", exists=False))
+    target = make(one.server, "many tables again", exists=False)
+    dumped = one.dump(source)
+    assert one.restore(dumped.sql, target, dumped.snapshot.settings) == ()
+    # instead of a second dump, which takes the clients half a minute
+    assert one.engine.schema(target).structure_hash == one.engine.schema(source).structure_hash
     assert len(dumped.rows) == 2000
+    assert sum(row.rows or 0 for row in one.engine.count(target).by_table) == len(range(0, 2000, 7))
 
 
 def test_an_empty_database_comes_back(servers: Servers, postgresql: Make, mysql: Make) -> None:

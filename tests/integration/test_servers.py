@@ -59,7 +59,8 @@ def own(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Server]:
         f"{_INIT}/3.sh": b"touch /tmp/script-ran\n",
     }
     environment = {f"{variable}_FILE": "/run/secrets/password", f"{prefix}_{_DATABASE[product]}": "it`s-1_db"}
-    with servers.own(name, password=_HOSTILE, password_in_file=True, environment=environment, files=files) as started:
+    given = {"password": _HOSTILE, "password_in_file": True, "environment": environment, "files": files}
+    with servers.own(name, lasting=True, **given) as started:
         yield started
 
 
