@@ -212,8 +212,9 @@ def server(
     """Run a server for the caller alone.
 
     `files` are copied into the container before it starts (init scripts, certificates); `arguments` go to the server;
-    `fast` turns syncing off; `lasting` data outlive a stop and a crash of the server; `password_in_file` tells that the caller gave it as `…_FILE`; `tmpfs` are paths, `volumes`
-    maps names to paths (nothing of the image is copied into them); `options` go to docker's create (user, cap_drop …).
+    `fast` turns syncing off; `lasting` data outlive a stop and a crash of the server; `password_in_file` tells that the
+    caller gave it as `…_FILE`; `tmpfs` are paths, `volumes` maps names to paths (nothing of the image is copied into
+    them); `options` go to docker's create (user, cap_drop …).
     Raises ImageUnavailableError and ServerError.
     """
     product_name, _, version = name.partition(":")
