@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import psycopg
 import pymysql
@@ -82,6 +82,13 @@ PRODUCTS: Final = {
 }
 
 
+class Run(Protocol):
+    """Runs statements of one session."""
+
+    def __call__(self, statement: str, parameters: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
+        """Return the rows of the last statement that has any."""
+
+
 class ServerError(AssertionError):
     """A server did not come up, or a command in its container failed; the message holds the end of its log."""
 
@@ -128,14 +135,25 @@ class Server:
         self, statement: str, parameters: Sequence[object] | None = None, *, database: str | None = None
     ) -> list[tuple[Any, ...]]:
         """Run one or more statements as the superuser; return the rows of the last one that has any."""
-        with contextlib.closing(self.connect(database)) as connection, connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
-            rows: list[tuple[Any, ...]] = []
-            while True:
-                if cursor.description:
-                    rows = list(cursor.fetchall())
-                if not cursor.nextset():
-                    return rows
+        with self.session(database) as run:
+            return run(statement, parameters)
+
+    @contextlib.contextmanager
+    def session(self, database: str | None = None) -> Iterator[Run]:
+        """Give a function like `sql` whose statements share one connection: a login costs more than most of them."""
+        with contextlib.closing(self.connect(database)) as connection:
+
+            def run(statement: str, parameters: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
+                with connection.cursor() as cursor:
+                    cursor.execute(statement, parameters)
+                    rows: list[tuple[Any, ...]] = []
+                    while True:
+                        if cursor.description:
+                            rows = list(cursor.fetchall())
+                        if not cursor.nextset():
+                            return rows
+
+            yield run
 
     def exec(self, *argv: str, user: str = "", environment: Mapping[str, str] | None = None) -> str:
         """Run a command in the container; return what it printed.

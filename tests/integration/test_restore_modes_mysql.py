@@ -72,13 +72,12 @@ def whole(server: Server, name: str) -> dict[str, object]:
         "SELECT routine_name, database_collation FROM information_schema.routines WHERE routine_schema = %s ORDER BY 1",
         [name],
     )
-    for kind, view in (("TRIGGER", "TRIGGERS"), ("EVENT", "EVENTS")):
-        names = server.sql(
-            f"SELECT {kind}_NAME FROM information_schema.{view} WHERE {kind}_SCHEMA = %s ORDER BY 1", [name]
-        )
-        state[kind] = [
-            list(server.sql(f"SHOW CREATE {kind} {quoted(str(found))}", database=name)[0][:6]) for (found,) in names
-        ]
+    with server.session(name) as run:
+        for kind, view in (("TRIGGER", "TRIGGERS"), ("EVENT", "EVENTS")):
+            names = run(
+                f"SELECT {kind}_NAME FROM information_schema.{view} WHERE {kind}_SCHEMA = %s ORDER BY 1", [name]
+            )
+            state[kind] = [list(run(f"SHOW CREATE {kind} {quoted(str(found))}")[0][:6]) for (found,) in names]
     return state
 
 
@@ -272,8 +271,9 @@ LATER = (
 def living(server: Server) -> None:
     """Make ``shop`` as it was backed up, and change it."""
     server.sql("DROP DATABASE IF EXISTS shop; CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
-    for statement in (*SMALL, *LATER):
-        server.sql(statement, database="shop")
+    with server.session("shop") as run:
+        for statement in (*SMALL, *LATER):
+            run(statement)
 
 
 @pytest.mark.parametrize(
