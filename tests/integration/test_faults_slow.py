@@ -6,7 +6,9 @@ fails with the remedy, and is never taken for a whole one.
 
 import contextlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.fixtures.places import Place, execute, place, row_of
@@ -23,10 +25,15 @@ _FILL = {
     "mysql": "CREATE TABLE t AS WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < "
     f"{ROWS}) SELECT n AS a, REPEAT(SHA2(n, 256), 10000) AS b FROM s",
 }
-#: For how many seconds the dump's statement has run, as the server sees it.
-_RUNNING = {
-    "postgres": "SELECT extract(epoch FROM now() - query_start) FROM pg_stat_activity WHERE query LIKE 'COPY%'",
-    "mysql": "SELECT TIME FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT /*!40001 SQL_NO_CACHE%'",
+#: The session that sends the table, and for how many seconds it has been at it; as the server sees it.
+_SENDING = {
+    "postgres": "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%%'",
+    "mysql": "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT /*!40001 SQL_NO_CACHE%%'",
+}
+_SECONDS = {
+    "postgres": "SELECT extract(epoch FROM now() - query_start) FROM pg_stat_activity WHERE pid = %s",
+    # by its number: what a session does is not told at every moment
+    "mysql": "SELECT TIME FROM information_schema.PROCESSLIST WHERE ID = %s",
 }
 
 
@@ -48,10 +55,12 @@ def impatient(server: Server) -> Iterator[None]:
             server.sql("SET GLOBAL net_write_timeout = DEFAULT")
 
 
-def outlast(server: Server) -> bool:
+def outlast(server: Server, running: "Future[Any]") -> bool:
     """Wait until the server has had to be patient for three times as long; return whether it was."""
-    question = _RUNNING["postgres" if server.product == "postgres" else "mysql"]
-    while found := server.sql(question):
+    kind = "postgres" if server.product == "postgres" else "mysql"
+    while not (sending := server.sql(_SENDING[kind], ())):
+        assert not running.done()
+    while found := server.sql(_SECONDS[kind], sending[0]):
         if float(found[0][0]) > 3 * PATIENCE_SECONDS + 1:
             return True
     return False
@@ -74,7 +83,7 @@ def test_a_slow_reader_is_waited_for_or_the_dump_fails(here: Place) -> None:
     here.client(lambda real: here.pause.within(real, after=10_000))
     running = here.begin(here.backup, "slow", NAME)
     here.pause.wait()
-    waited = outlast(here.server)
+    waited = outlast(here.server, running)
     here.pause.release()
     report = running.result()
     here.workspace.assert_tidy()
