@@ -13,13 +13,9 @@ the end of the run with the reason.
 """
 
 import contextlib
-import functools
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import psycopg
@@ -29,14 +25,13 @@ from pymysql.constants import CLIENT
 from testcontainers.core.container import DockerContainer, ExecConfig
 
 from tests import images
-from tests.cluster.engine import Engine, EngineUnavailable, ensure_engine
+from tests.cluster.engine import Engine, EngineUnavailable
+from tests.containers import LABEL, free_port, memory_to_spare, owner, prepare_engine
 from tests.images import catalogue
 
 PASSWORD: Final = 'it\'s a "test" \\ %s # : pass'  # quoting that fails shows in every test
-LABEL: Final = "digital.vya.backupdb.tests"
 _UP_SECONDS: Final = 180.0
 _PAUSE_SECONDS: Final = 0.1
-_SPARE_BYTES: Final = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -237,12 +232,12 @@ def server(
     """
     product_name, _, version = name.partition(":")
     product = PRODUCTS[product_name]
-    engine = _prepare_engine()
+    engine = prepare_engine()
     given = {} if password_in_file else {product.password_variable: password}
     environment = {**given, **product.environment, **(environment or {})}
-    container = DockerContainer(images.ensure(name), env=environment, labels={LABEL: _owner()}, **options)
+    container = DockerContainer(images.ensure(name), env=environment, labels={LABEL: owner()}, **options)
     container.with_command([*(product.fast if fast else ()), *arguments])
-    in_memory = [product.data_of(version)] if fast and not lasting and not volumes and _memory_to_spare() else []
+    in_memory = [product.data_of(version)] if fast and not lasting and not volumes and memory_to_spare() else []
     container.tmpfs.update(dict.fromkeys([*tmpfs, *in_memory], ""))
     for volume, path in (volumes or {}).items():
         container.with_volume_mapping(volume, path, "nocopy")
@@ -303,7 +298,7 @@ class Servers:
 def skip_without_image(name: str) -> str:
     """Return the reference to run of an image; skip the test, with the reason, when it cannot be had."""
     try:
-        _prepare_engine()
+        prepare_engine()
         return images.ensure(name)
     except (images.ImageUnavailableError, EngineUnavailable) as error:
         pytest.skip(f"no image {name}: {error}")
@@ -324,57 +319,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("IMAGES THAT COULD NOT BE HAD", sep="!", red=True, bold=True)
         for name, reason in sorted(refused.items()):
             terminalreporter.write_line(f"{name}: {reason}")
-
-
-def free_port() -> int:
-    """Return a TCP port of the loopback address that nobody holds right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _memory_to_spare() -> bool:
-    """Tell whether this machine has memory for the data of several servers."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10 > _SPARE_BYTES
-    return False
-
-
-@functools.cache
-def _prepare_engine() -> Engine:
-    """Point testcontainers at the engine, and remove what an earlier run left because it was killed."""
-    engine = ensure_engine()
-    # before the first client is made; its reaper's image cannot be pulled everywhere, and this is our own
-    os.environ.update(engine.environ())
-    remove_abandoned(engine)
-    return engine
-
-
-def remove_abandoned(engine: Engine) -> None:
-    """Remove the containers of test runs on this machine that have ended without doing so."""
-    shown = "{{.ID}} {{.Label " + f'"{LABEL}"' + "}}"
-    listed = engine.run("ps", "--all", "--no-trunc", "--filter", f"label={LABEL}", "--format", shown)
-    for line in listed.stdout.splitlines():
-        identity, _, owner = line.partition(" ")
-        if _is_gone(owner):
-            engine.run("rm", "--force", "--volumes", identity, check=False)
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def _is_gone(owner: str) -> bool:
-    """Tell whether a container's owner was a process of this machine that has ended."""
-    host, _, pid = owner.rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

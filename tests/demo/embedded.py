@@ -8,13 +8,14 @@ import importlib.util
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.containers import free_port
 
 NOBODY = 65534
 
@@ -28,12 +29,6 @@ class EmbeddedServer:
     user: str
     password: str
     programs: Path
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _packaged() -> Path:
@@ -58,7 +53,7 @@ def embedded_postgresql() -> Iterator[EmbeddedServer]:
     root = Path(tempfile.mkdtemp(prefix="vya-demo-postgres-"))
     as_root = os.geteuid() == 0
     packages = _copy_for_nobody(_packaged(), root) if as_root else _packaged()
-    data, password, port = root / "data", secrets.token_urlsafe(18), _free_port()
+    data, password, port = root / "data", secrets.token_urlsafe(18), free_port()
     password_file = root / "password"
     password_file.write_text(password)
     data.mkdir(mode=0o700)
@@ -88,7 +83,7 @@ def standby_of(primary: EmbeddedServer, *settings: str) -> Iterator[EmbeddedServ
     """
     root = Path(tempfile.mkdtemp(prefix="vya-demo-standby-"))
     root.chmod(0o755)
-    data, port = root / "data", _free_port()
+    data, port = root / "data", free_port()
     data.mkdir(mode=0o700)
     if os.geteuid() == 0:
         os.chown(data, NOBODY, NOBODY)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from tests.clients import shipped_clients
+from tests.containers import free_port
 from tests.fixtures.engine_rig import check, refusal, rig
-from tests.servers import Server, free_port
+from tests.servers import Server
 
 from vya_backupdb.domain.errors import (
     AuthenticationFailed,

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from tests.cluster.engine import ensure_engine
-from tests.servers import LABEL, PASSWORD, PRODUCTS, Server, Servers, remove_abandoned, skip_without_image
+from tests.containers import LABEL, remove_abandoned
+from tests.servers import PASSWORD, PRODUCTS, Server, Servers, skip_without_image
 
 POSTGRES = ["postgres:15", "postgres:17", "postgres:18"]
 MARIADB = ["mariadb:10.11", "mariadb:11.8"]
