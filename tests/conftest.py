@@ -9,7 +9,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
+
+# how long a test takes says how busy the machine is: none fails by it
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 pytest_plugins = ["tests.servers", "tests.fixtures.volumes"]
 

@@ -40,9 +40,7 @@ def _restored(my: Rig, source: str, target: str) -> tuple[schema.Schema, schema.
     return my.engine.schema(source), my.engine.schema(target)
 
 
-@settings(
-    derandomize=True, max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES
-)
+@settings(derandomize=True, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(statements=my_schemas())
 def test_a_schema_survives_dump_and_restore(my: Rig, make: Make, statements: list[str]) -> None:
     for name in ("generated", "generated again"):

@@ -42,9 +42,7 @@ def _restored(pg: Rig, source: str, target: str) -> tuple[schema.Schema, schema.
     return pg.engine.schema(source), pg.engine.schema(target)
 
 
-@settings(
-    derandomize=True, max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES
-)
+@settings(derandomize=True, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(statements=pg_schemas())
 def test_a_schema_survives_dump_and_restore(pg: Rig, make: Make, statements: list[str]) -> None:
     for name in ("generated", "generated again"):

@@ -174,7 +174,7 @@ class Stage:
 
 
 FAILURES = ("killed", "unreachable")
-few = settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=2, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture

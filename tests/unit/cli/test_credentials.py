@@ -273,7 +273,7 @@ def test_a_file_that_changed_meanwhile_is_not_overwritten(place: Place) -> None:
     assert sorted(one.name for one in place.root.iterdir()) == ["config.yaml", "credentials.json", "keyring"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=20)
 @given(st.lists(st.sampled_from("ons"), max_size=6), st.text(max_size=40))
 def test_any_mixture_of_keys_loses_nothing(place: Place, kinds: list[str], text: str) -> None:
     text = text.encode("utf-8", "ignore").decode()

@@ -15,7 +15,7 @@ from vya_backupdb.domain.retention import Action, Policy, RetentionPlan, Strateg
 from vya_backupdb.domain.series import Backup, Pin, newest_first
 
 NUMBERS = ("hourly", "daily", "weekly", "monthly", "yearly", "keep_last", "minimum")
-quick = settings(max_examples=80, deadline=None)
+quick = settings(max_examples=80)
 
 
 def planned(backups: list[Backup], policy: Policy, schedule: str | None, zone: ZoneInfo) -> RetentionPlan:

@@ -76,7 +76,7 @@ simple_texts = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(simple_texts, zones, moments, st.integers(0, 59_999_999))
 def test_the_slots_around_a_moment_are_those_of_the_definition(
     text: str, zone: ZoneInfo, moment: datetime, microseconds: int

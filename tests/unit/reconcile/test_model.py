@@ -278,6 +278,5 @@ TestCluster.settings = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     max_examples=60,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )

@@ -17,7 +17,7 @@ from vya_backupdb.domain import layout, series
 from vya_backupdb.domain.errors import BackupCorrupt, StorageUnavailable
 from vya_backupdb.storage.tree import InstanceTree, StoredBackup
 
-FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def _metadata_path(stored: StoredBackup) -> Path:

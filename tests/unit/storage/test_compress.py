@@ -72,7 +72,7 @@ def test_zcat_reads_it() -> None:
 
 
 @given(st.binary(max_size=4096), st.integers(1, 512), st.sampled_from(sorted(LEVELS)))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_bytes_in_any_pieces(data: bytes, piece: int, level: int) -> None:
     assert _plain(_compress(data, level=level, piece=piece), piece=piece) == data
 
@@ -156,7 +156,7 @@ def test_every_truncation_flip_and_appendix_is_found() -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_bytes_are_corrupt_and_nothing_worse(data: bytes) -> None:
     _assert_not_whole(data)
     _assert_not_whole(b"\x1f\x8b\x08\x00\0\0\0\0\0\xff" + data)

@@ -216,7 +216,7 @@ def test_any_bytes_as_a_store(data: bytes) -> None:
         parse_store(data, source="x")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=100)
 @given(user=st.binary(min_size=1, max_size=60), password=st.binary(max_size=60))
 def test_any_bytes_in_a_plain_secret(tmp_path: Path, user: bytes, password: bytes) -> None:
     (tmp_path / "username").write_bytes(user)
