@@ -204,7 +204,7 @@ def test_a_load_stops_at_the_first_error_and_says_where(pg17: Rig, make: Make) -
     assert [table.name for table in pg17.engine.count(name).by_table] == ["a"]
     with pytest.raises(RestoreFailed) as missing:
         pg17.load(b'ALTER TABLE a OWNER TO "nobody here";\n', name)
-    assert "users file" in missing.value.hint
+    assert "--users" in missing.value.hint
 
 
 def test_a_database_that_is_not_there(pg17: Rig) -> None:

@@ -156,7 +156,7 @@ def test_missing_roles_are_named_once_or_skipped() -> None:
     CREATE TABLE t (a int);"""
     asked = look(pg(LoadOptions()), text)
     assert ['"gh"ost"' in one.message for one in asked.refusals] == [True, False]
-    assert "users file" in asked.refusals[0].hint
+    assert "--users" in asked.refusals[0].hint
     assert look(pg(LoadOptions(roles=frozenset({'gh"ost', "reader"}))), text).refusals == ()
     texts, done = load(pg(LoadOptions(owners="skip")), text)
     assert texts == [b"CREATE TABLE t (a int)"]
