@@ -1,10 +1,11 @@
 """What every test shares: who runs where, in which order, and a loud list of what was not tested here, and why.
 
 Three workers share the two cores, for much of a test is waiting. One has the cluster to itself, and begins with it;
-what takes long begins early, so that no worker is left alone with it at the end. A single worker begins with what is
-cheap.
+what takes long begins early, so that no worker is left alone with it at the end. A single worker takes the levels one
+after the other.
 """
 
+import gc
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,16 +22,17 @@ pytest_plugins = ["tests.servers", "tests.fixtures.volumes"]
 _ORDER = {"unit": 0, "contract": 1, "integration": 2, "e2e": 3}
 #: The life of a second cluster in namespaces of its own: the one file of e2e that needs no stage.
 _LIFE = "tests/e2e/test_cluster_life.py"
-#: Each test of these is a piece of work by itself: half a minute and more, on servers that any worker has.
+#: Each test of these is a piece of work by itself: half a minute and more, on servers that any worker has. Those that
+#: fork come before those that make the worker large, for a fork copies what tells of its memory.
 _LONG = tuple(
     f"tests/integration/{name}.py"
     for name in (
-        "test_restore_modes_mysql",
-        "test_round_trip_kinds",
         "test_faults_killed",
-        "test_faults_memory",
-        "test_hostile_names",
+        "test_restore_modes_mysql",
         "test_restore_modes_postgresql",
+        "test_hostile_names",
+        "test_faults_memory",
+        "test_round_trip_kinds",
     )
 )
 
@@ -48,12 +50,14 @@ def _on_the_cluster(nodeid: str) -> bool:
     return nodeid.startswith(("tests/contract/", "tests/e2e/")) and _file(nodeid) != _LIFE
 
 
-def _longest_first(item: pytest.Item) -> int:
+def _turn(item: pytest.Item) -> int:
+    """Return when it is an item's turn where several workers share the tests."""
     if _on_the_cluster(item.nodeid):
         return 0
-    first = (_LIFE, *_LONG)
     file = _file(item.nodeid)
-    return 1 + first.index(file) if file in first else len(first) + 4 - _ORDER[_level(item)]
+    if file in _LONG:
+        return 3 + _LONG.index(file)
+    return {"e2e": 1, "unit": 2}.get(_level(item), 3 + len(_LONG))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -64,7 +68,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(level)
     items.sort(key=lambda item: _ORDER[_level(item)])
     if hasattr(config, "workerinput"):
-        items.sort(key=_longest_first)
+        items.sort(key=_turn)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the collection made out of every later search for garbage, and of what a fork has to copy."""
+    gc.collect()
+    gc.freeze()
 
 
 class _ClusterAlone(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
