@@ -55,9 +55,9 @@ def _turn(item: pytest.Item) -> int:
     if _on_the_cluster(item.nodeid):
         return 0
     file = _file(item.nodeid)
-    if file in _LONG:
-        return 3 + _LONG.index(file)
-    return {"e2e": 1, "unit": 2}.get(_level(item), 3 + len(_LONG))
+    turns = (_LIFE, _LONG[0], "unit", *_LONG[1:])
+    known = [one for one in (file, _level(item)) if one in turns]
+    return 1 + (turns.index(known[0]) if known else len(turns))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
