@@ -1,7 +1,7 @@
 """A reader that is slower than the server's patience: a slow volume, a full pipe.
 
-PostgreSQL and MySQL are told to wait. MariaDB's client cannot tell its server, which then gives it up: a dump that
-fails with the remedy, and is never taken for a whole one.
+PostgreSQL and MySQL are told to wait. MariaDB's client cannot tell its server, which then gives it up, sooner or later:
+a dump that fails with the remedy, and is never taken for a whole one.
 """
 
 import contextlib
@@ -19,6 +19,8 @@ from vya_backupdb.domain.exitcodes import ExitCode
 NAME = "slow"
 PATIENCE_SECONDS = 1
 ROWS = 64
+#: MariaDB gives up within seconds as a rule; on a busy machine it had not within four.
+_LONGER = {"postgres": 4, "mysql": 4, "mariadb": 40}
 #: More than all buffers between the server and the reader take.
 _FILL = {
     "postgres": f"CREATE TABLE t AS SELECT n AS a, repeat(md5(n::text), 20000) AS b FROM generate_series(1, {ROWS}) n",
@@ -56,12 +58,12 @@ def impatient(server: Server) -> Iterator[None]:
 
 
 def outlast(server: Server, running: "Future[Any]") -> bool:
-    """Wait until the server has had to be patient for three times as long; return whether it was."""
+    """Wait until the server has had to be patient for much longer than it means to be; return whether it was."""
     kind = "postgres" if server.product == "postgres" else "mysql"
     while not (sending := server.sql(_SENDING[kind], ())):
         assert not running.done()
     while found := server.sql(_SECONDS[kind], sending[0]):
-        if float(found[0][0]) > 3 * PATIENCE_SECONDS + 1:
+        if float(found[0][0]) > _LONGER[server.product] * PATIENCE_SECONDS:
             return True
     return False
 
@@ -87,8 +89,8 @@ def test_a_slow_reader_is_waited_for_or_the_dump_fails(here: Place) -> None:
     here.pause.release()
     report = running.result()
     here.workspace.assert_tidy()
-    if here.server.product == "mariadb":
-        assert (waited, report.exit_code) == (False, ExitCode.BACKUP_FAILED)
+    if not waited:
+        assert (here.server.product, report.exit_code) == ("mariadb", ExitCode.BACKUP_FAILED)
         assert "raise net_write_timeout" in (row_of(report, NAME).error or "")
         assert here.backups(NAME) == []
         here.server.sql("SET GLOBAL net_write_timeout = DEFAULT")
