@@ -28,6 +28,7 @@ from tests import images
 from tests.cluster.engine import Engine, EngineUnavailable
 from tests.containers import LABEL, free_port, memory_to_spare, owner, prepare_engine
 from tests.images import catalogue
+from tests.images.recipes import postgres_data
 
 PASSWORD: Final = 'it\'s a "test" \\ %s # : pass'  # quoting that fails shows in every test
 _UP_SECONDS: Final = 180.0
@@ -42,13 +43,7 @@ class Product:
     user: str
     password_variable: str
     fast: tuple[str, ...]
-    data: str
     environment: Mapping[str, str] = field(default_factory=dict)
-
-    def data_of(self, version: str) -> str:
-        """Return the path of the data in the official image of that version."""
-        # since 18 the major version is a part of it
-        return "/var/lib/postgresql/18/docker" if (self.port, version) == (5432, "18") else self.data
 
 
 PRODUCTS: Final = {
@@ -57,7 +52,6 @@ PRODUCTS: Final = {
         "postgres",
         "POSTGRES_PASSWORD",
         ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"),
-        "/var/lib/postgresql/data",
         {"POSTGRES_INITDB_ARGS": "--no-sync"},
     ),
     "mariadb": Product(
@@ -65,14 +59,12 @@ PRODUCTS: Final = {
         "root",
         "MARIADB_ROOT_PASSWORD",
         ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF"),
-        "/var/lib/mysql",
     ),
     "mysql": Product(
         3306,
         "root",
         "MYSQL_ROOT_PASSWORD",
         ("--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-doublewrite=OFF"),
-        "/var/lib/mysql",
     ),
 }
 
@@ -237,7 +229,7 @@ def server(
     environment = {**given, **product.environment, **(environment or {})}
     container = DockerContainer(images.ensure(name), env=environment, labels={LABEL: owner()}, **options)
     container.with_command([*(product.fast if fast else ()), *arguments])
-    in_memory = [product.data_of(version)] if fast and not lasting and not volumes and memory_to_spare() else []
+    in_memory = [_data_of(product_name, version)] if fast and not lasting and not volumes and memory_to_spare() else []
     container.tmpfs.update(dict.fromkeys([*tmpfs, *in_memory], ""))
     for volume, path in (volumes or {}).items():
         container.with_volume_mapping(volume, path, "nocopy")
@@ -249,6 +241,10 @@ def server(
         started = Server(product_name, version, host, port, product.user, password, container)
         started.wait()
         yield started
+
+
+def _data_of(product: str, version: str) -> str:
+    return postgres_data(version) if product == "postgres" else "/var/lib/mysql"
 
 
 def _publish(container: DockerContainer, inner: int, engine: Engine) -> int:

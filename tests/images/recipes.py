@@ -58,10 +58,13 @@ class ProductRecipe:
         return fingerprint([base], files)
 
 
+def postgres_data(major: str) -> str:
+    """Return where the image keeps its data: from 18 on the official one has a folder for each major."""
+    return "/var/lib/postgresql/18/docker" if major == "18" else "/var/lib/postgresql/data"
+
+
 def _postgres(major: str, suite: str, seconds: int) -> ServerRecipe:
-    # from 18 on the official image keeps each major in a folder of its own
-    data = "/var/lib/postgresql/18/docker" if major == "18" else "/var/lib/postgresql/data"
-    return ServerRecipe(f"postgres:{major}", suite, seconds, {"MAJOR": major, "DATA": data})
+    return ServerRecipe(f"postgres:{major}", suite, seconds, {"MAJOR": major, "DATA": postgres_data(major)})
 
 
 SERVERS: Final = {

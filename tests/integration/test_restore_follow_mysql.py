@@ -16,11 +16,8 @@ from vya_backupdb.dumper.settling import settle_target
 @pytest.fixture(params=("mariadb:11.8", "mysql:9.7"))
 def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Iterator[Server]:
     """A shared server; whatever databases a test leaves are dropped."""
-    server = servers(request.param)
-    before = samples.names(server)
-    yield server
-    for name in samples.names(server) - before:
-        server.sql(f"DROP DATABASE `{name}`")
+    with samples.swept(servers(request.param)) as server:
+        yield server
 
 
 @pytest.fixture

@@ -22,11 +22,8 @@ LONGEST = "x" * 64
 @pytest.fixture(params=("mariadb:11.8", "mysql:9.7"))
 def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Iterator[Server]:
     """A shared server; whatever databases a test leaves are dropped."""
-    server = servers(request.param)
-    before = samples.names(server)
-    yield server
-    for name in samples.names(server) - before:
-        server.sql(f"SET foreign_key_checks = 0; DROP DATABASE {quoted(name)}")
+    with samples.swept(servers(request.param)) as server:
+        yield server
 
 
 @pytest.fixture
