@@ -4,7 +4,7 @@
 called again, and leaves the user's kubeconfig and Docker configuration alone.
 """
 
-from tests.cluster.api import ensure_cluster, existing_cluster, take_down
+from tests.cluster.api import ensure_cluster, existing_cluster, pack_images, take_down
 from tests.cluster.cluster import Cluster, ClusterError
 from tests.cluster.command import CommandError
 from tests.cluster.engine import Engine, EngineUnavailable, ensure_engine, stop_engine
@@ -18,6 +18,7 @@ __all__ = [
     "ensure_cluster",
     "ensure_engine",
     "existing_cluster",
+    "pack_images",
     "stop_engine",
     "take_down",
 ]

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.cluster import paths
 from tests.cluster.cluster import Cluster, ClusterError, Provider, answers
@@ -12,6 +13,7 @@ from tests.cluster.command import CommandError, NotRootError, Say, say_to_stderr
 from tests.cluster.engine import Engine, ensure_engine, find_engine, stop_engine
 from tests.cluster.kind import KindProvider, why_not
 from tests.cluster.local import LocalProvider
+from tests.cluster.node_images import save_all
 from tests.cluster.packages import PackagesError
 from tests.cluster.toolchain import ToolchainError
 
@@ -27,6 +29,19 @@ def ensure_cluster(nodes: int = 1, say: Say = say_to_stderr) -> Cluster:
             return Cluster(provider, tuple(provider.up(nodes)))
         except (CommandError, NotRootError, PackagesError, ToolchainError) as error:
             raise ClusterError(str(error)) from error
+
+
+def pack_images(archive: Path, say: Say = say_to_stderr) -> str:
+    """Return which provider makes the clusters here; if it is ours, write an archive of all that its nodes need.
+
+    Brings no cluster up, and needs none. Raises EngineUnavailable when no Docker engine can run here.
+    """
+    with _alone(say):
+        engine = ensure_engine(say)
+        name = _provider(engine, say).name
+        if name == LocalProvider.name:
+            save_all(engine, archive, say)
+        return name
 
 
 def existing_cluster(say: Say = say_to_stderr) -> Cluster | None:

@@ -1,13 +1,17 @@
 """A cluster that is up, and the interface that both providers offer."""
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from tests.cluster import paths
-from tests.cluster.command import CommandError, Result, run
+from tests.cluster.command import CommandError, Result, explain, run
+
+_AWAY_SECONDS: Final = 60
+_REFUSED: Final = "was refused - did you specify the right host or port?"
 
 
 class ClusterError(RuntimeError):
@@ -84,16 +88,32 @@ def environ() -> dict[str, str]:
 
 
 def kubectl(*argv: str, input: str | None = None, check: bool = True) -> Result:  # noqa: A002
-    """Run the cluster's own kubectl against the cluster."""
+    """Run the cluster's own kubectl against the cluster.
+
+    A command whose connection is refused has done nothing: it is given again until the API server, which a node starts
+    anew when it ends, had time to come back.
+    """
+    deadline = time.monotonic() + _AWAY_SECONDS
+    while True:
+        result = _kubectl(*argv, input=input)
+        if result.returncode == 0 or _REFUSED not in result.stderr or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    if check and result.returncode != 0:
+        raise CommandError(explain(("kubectl", *argv), result.returncode, result.stderr or result.stdout))
+    return result
+
+
+def _kubectl(*argv: str, input: str | None = None) -> Result:  # noqa: A002
     binary = str(paths.binaries() / "kubectl")
-    return run(binary, *argv, input=input, check=check, environ={**os.environ, **environ()})
+    return run(binary, *argv, input=input, check=False, environ={**os.environ, **environ()})
 
 
 def answers() -> bool:
     """Tell whether the API server says that it is ready."""
     if not paths.kubeconfig().exists():
         return False
-    return kubectl("get", "--raw=/readyz", "--request-timeout=5s", check=False).returncode == 0
+    return _kubectl("get", "--raw=/readyz", "--request-timeout=5s").returncode == 0
 
 
 def apply(manifest: str) -> None:
