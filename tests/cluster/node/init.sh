@@ -39,7 +39,8 @@ run() {
   shift
   while :; do
     "$@" >> "$LOGS/$name.log" 2>&1
-    echo "$(date +%T) $name ended with $?" >> "$LOGS/ends.log"
+    local code=$?
+    echo "$(date +%T) $name ended with $code" >> "$LOGS/ends.log"
     sleep 1
   done &
 }
