@@ -94,6 +94,7 @@ def test_defaults_count_by_the_sequences_of_their_own_database(server: Server, o
     )
     server.sql("CREATE TABLE source.kept (id int DEFAULT NEXTVAL(source.numbers), n int) WITH SYSTEM VERSIONING")
     server.sql("INSERT INTO source.numbered (n) VALUES ('1')")
+    server.sql("CREATE VIEW source.counting AS SELECT NEXTVAL(source.numbers) AS id, 'é`source`.' AS n")
     one.back_up("source")
     server.sql("CREATE DATABASE other; CREATE TABLE other.x (a int)")
     # killed between the tables' move and the rest, which whoever settles it does
@@ -104,7 +105,8 @@ def test_defaults_count_by_the_sequences_of_their_own_database(server: Server, o
     assert_counts(server, "source")
     (kept,) = (name for name in samples.names(server) if OWN_NAME.fullmatch(name))
     assert_counts(server, kept)
-    server.sql("DROP TABLE source.numbered, source.kept; DROP SEQUENCE source.numbers; CREATE TABLE source.x (a int)")
+    server.sql("DROP TABLE source.numbered, source.kept; DROP SEQUENCE source.numbers; DROP VIEW source.counting")
+    server.sql("CREATE TABLE source.x (a int)")
     one.restore("source", "replace")
     assert_counts(server, "source")
 
@@ -115,3 +117,6 @@ def assert_counts(server: Server, name: str) -> None:
         assert f"nextval(`{name}`.`numbers`)" in server.sql(f"SHOW CREATE TABLE `{name}`.{table}")[0][1]
         server.sql(f"INSERT INTO `{name}`.{table} () VALUES ()")
     assert server.sql(f"SELECT n FROM `{name}`.numbered WHERE id > 101 LIMIT 1") == [("é`source`.",)]
+    assert f"nextval(`{name}`.`numbers`)" in server.sql(f"SHOW CREATE VIEW `{name}`.counting")[0][1]
+    ((number, text),) = server.sql(f"SELECT id, n FROM `{name}`.counting")
+    assert (number > 100, text) == (True, "é`source`.")

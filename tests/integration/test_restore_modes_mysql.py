@@ -234,6 +234,7 @@ def contents(server: Server) -> list[object]:
     return [server.sql(f"SHOW {what}", database="shop") for what in ("FULL TABLES", "TRIGGERS", "EVENTS")]
 
 
+@pytest.mark.parametrize("server", ["mariadb:11.8"], indirect=True)  # MySQL keeps the locks of the next test alike
 def test_an_open_transaction_stops_it_before_anything_is_dropped(server: Server, one: Restoring, alive: str) -> None:
     before = whole(server, "shop")
     session = server.connect("shop")
@@ -271,6 +272,26 @@ def living(server: Server) -> None:
     with server.session("shop") as run:
         for statement in (*SMALL, *LATER):
             run(statement)
+
+
+def test_a_prepared_transaction_that_nobody_holds_stops_it_too(server: Server, one: Restoring) -> None:
+    """XA: it outlives its session, and so do its locks. A dump waits for none of them, and has none of its rows."""
+    living(server)
+    session = server.connect("shop")
+    with session.cursor() as cursor:
+        for statement in ("XA START 'left'", "INSERT INTO item VALUES (7, 'x')", "XA END 'left'", "XA PREPARE 'left'"):
+            cursor.execute(statement)
+    session.close()
+    try:
+        one.back_up("shop")
+        with pytest.raises(RestoreFailed, match="open transactions hold tables of 'shop'"):
+            one.restore("shop", "rename")
+        assert own(server) == set()
+    finally:
+        server.sql("XA COMMIT 'left'")
+    assert server.sql("SELECT id FROM shop.item ORDER BY 1") == [(1,), (7,)]
+    one.restore("shop", "replace")
+    assert server.sql("SELECT id FROM shop.item ORDER BY 1") == [(1,)]
 
 
 @pytest.mark.parametrize(

@@ -101,10 +101,14 @@ def point(session: Session, schema: str, wanted: Iterable[Default], *, noted: st
 
 
 def _pointed(sql: str, old: str, new: str) -> str:
-    """Return the expression `sql` with the sequences of the schema `old` as those of `new`; strings stay."""
-    call = rf"\b(?P<call>(?:nextval|lastval|setval)\(){re.escape(quote(old))}(?=\.)"
+    return pointed(sql, old, f"{quote(new)}.")
+
+
+def pointed(sql: str, old: str, prefix: str) -> str:
+    """Return `sql`, as the server shows it, with `prefix` before sequences of the schema `old`; strings stay."""
+    call = rf"\b(?P<call>(?:nextval|lastval|setval)\(){re.escape(quote(old))}\."
 
     def put(found: "re.Match[str]") -> str:
-        return found[0] if found["call"] is None else f"{found['call']}{quote(new)}"
+        return found[0] if found["call"] is None else f"{found['call']}{prefix}"
 
-    return re.sub(rf"'(?:[^'\\]|''|\\.)*'|{call}", put, sql)
+    return re.sub(rf"'(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`|{call}", put, sql)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from vya_backupdb.domain.errors import RestoreFailed
 from vya_backupdb.domain.undertaking import Definition
 from vya_backupdb.engines import my_errors
+from vya_backupdb.engines.my_follow import pointed
 from vya_backupdb.engines.my_session import Session, literal, quote
 
 #: In this order they can be made: what comes later may stand on what comes before.
@@ -71,7 +72,7 @@ def _definition(session: Session, schema: str, kind: str, name: str) -> Definiti
         {
             "kind": kind,
             "name": name,
-            "sql": _unqualified(str(words), schema, name) if kind == "TRIGGER" else str(words),
+            "sql": _unqualified(kind, str(words), schema, name),
             "sql_mode": row.get("sql_mode"),
             "time_zone": row.get("time_zone"),
             "charset": row.get("character_set_client"),
@@ -81,7 +82,14 @@ def _definition(session: Session, schema: str, kind: str, name: str) -> Definiti
     )
 
 
-def _unqualified(sql: str, schema: str, name: str) -> str:
+def _unqualified(kind: str, sql: str, schema: str, name: str) -> str:
+    """Return a statement without its own schema where the server shows it: in triggers, and where a view counts."""
+    if kind == "VIEW":
+        return pointed(sql, schema, "")
+    return _trigger(sql, schema, name) if kind == "TRIGGER" else sql
+
+
+def _trigger(sql: str, schema: str, name: str) -> str:
     """Return a trigger's statement without its schema: MariaDB shows it as it was typed."""
     match = _TRIGGER.match(sql)
     named = {_plain(part) for part in (match["in1"], match["in2"]) if part} if match else set()

@@ -139,8 +139,13 @@ def _rehearse(session: Session, wanted: Swap) -> None:
 
 
 def _require_no_locks(session: Session, schema: str, names: Sequence[str]) -> None:
-    """Raise RestoreFailed if an open transaction holds a table: the RENAME would wait, while triggers are gone."""
-    session.execute(f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}", "setting how long to wait for locks")
+    """Raise RestoreFailed if an open transaction holds a table: the RENAME would wait, while triggers are gone.
+
+    InnoDB's own locks are asked for, too, which LOCK TABLES does without autocommit only: of a transaction that XA has
+    prepared, MariaDB keeps no others once its session has ended.
+    """
+    limits = f"lock_wait_timeout = {_LOCK_SECONDS}, innodb_lock_wait_timeout = {_LOCK_SECONDS}"
+    session.execute(f"SET SESSION {limits}, autocommit = 0", "setting how long to wait for locks")
     try:
         session.run("LOCK TABLES " + ", ".join(f"{_table(schema, name)} WRITE" for name in names))
     except SQLAlchemyError as error:
@@ -153,6 +158,7 @@ def _require_no_locks(session: Session, schema: str, names: Sequence[str]) -> No
     finally:
         with contextlib.suppress(SQLAlchemyError):
             session.run("UNLOCK TABLES")
+            session.run("SET SESSION autocommit = 1")
 
 
 def _take_apart(session: Session, wanted: Swap) -> None:

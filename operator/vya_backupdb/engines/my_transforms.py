@@ -13,6 +13,7 @@ from typing import Final
 from vya_backupdb.engines import my_definers, my_selection
 from vya_backupdb.engines.loading import LoadOptions
 from vya_backupdb.engines.my_collations import nearest
+from vya_backupdb.engines.my_qualifiers import counts, points, qualified, reads
 from vya_backupdb.engines.my_session import quote
 from vya_backupdb.engines.selection import Selection
 from vya_backupdb.engines.statements import Command, Statement
@@ -55,7 +56,6 @@ _ENDS_OF_NAME: Final = {
     "FUNCTION": {"("},
     "PACKAGE": {"IS", "AS"},
 }
-_BEFORE_TABLES: Final = frozenset({"FROM", "JOIN", "INTO", "UPDATE", "TABLE", "CALL", "STRAIGHT_JOIN"})
 _GLOBAL: Final = re.compile(r"@@(?:GLOBAL|PERSIST|PERSIST_ONLY)|GLOBAL|PERSIST|PERSIST_ONLY")
 _REPLICATION: Final = frozenset({"gtid_purged", "sql_log_bin"})
 _NO_VARIABLES: Final = frozenset({"NAMES", "CHARACTER", "CHARSET", "TRANSACTION"})
@@ -224,7 +224,7 @@ class MyRules:
     def _named(self, statement: Statement, pieces: Sequence[Token], ends: set[str]) -> Verdict:
         """Judge the names with a database in front, up to one of `ends`."""
         stop = next((n for n, piece in enumerate(pieces) if piece.word in ends or ("(" in ends and piece == "(")), None)
-        for qualifier, name in _qualified(pieces[:stop]):
+        for qualifier, name in qualified(pieces[:stop]):
             database = _text(qualifier)
             if self._is_source(database):
                 self._unqualify(qualifier, name, "qualified")
@@ -237,22 +237,23 @@ class MyRules:
     def _within(self, statement: Statement, pieces: Sequence[Token], kind: str) -> Verdict:
         """Judge a definition that may name the source.
 
-        A table is to count by the sequences that are loaded with it, so where it is loaded; code is to run where it
-        ends.
+        Tables and views are to count by the sequences that are loaded with them, so where they are loaded; code is to
+        run where it ends.
         """
-        source, place = self._lines.source, self._target if kind == "TABLE" else self._final
-        if source is None or self._same(source, place) or source.encode() not in statement.text:
+        source = self._lines.source
+        if source is None or self._same(source, self._target) or source.encode() not in statement.text:
             return Verdict.PASS
         every = pieces if len(statement.text) <= _HEAD else self._pieces(statement.text)
-        for number, (qualifier, name) in enumerate(_qualified(every)):
+        runs_elsewhere = kind in _CODE and not self._same(source, self._final)
+        for number, (qualifier, name) in enumerate(qualified(every)):
             if number == 0 and any(edit.start == qualifier.start for edit in self._edits):
                 continue
-            before = every[every.index(qualifier) - 1] if every.index(qualifier) else qualifier
             if not self._is_source(_text(qualifier)):
                 continue
-            if kind == "TABLE" and (before == "(" or before.word in {"REFERENCES", "FOR"}):
+            at = every.index(qualifier)
+            if points(every, at) if kind == "TABLE" else kind == "VIEW" and counts(every, at):
                 self._unqualify(qualifier, name, "sequence")
-            elif kind in _CODE and _reads(every, every.index(qualifier)):
+            elif runs_elsewhere and (reads(every, at) or counts(every, at)):
                 what = f"defines a {kind.lower()} that names the database {source!r}, so not as {self._final!r}"
                 self.notes.refuse(statement.line, what, _OTHER_NAME)
                 return Verdict.REFUSE
@@ -307,27 +308,6 @@ def _is_library(pieces: Sequence[Token]) -> bool:
 
 def _text(piece: Token) -> str:
     return piece.text.decode("utf-8", "backslashreplace")
-
-
-def _qualified(pieces: Sequence[Token]) -> list[tuple[Token, Token]]:
-    """Return the pairs of a name, a dot and a name; of three parts the first two."""
-    found, at = [], 0
-    while at + 2 < len(pieces):
-        first, dot, second = pieces[at : at + 3]
-        if first.names and dot == "." and second.names and not first.text[:1].isdigit() and first.text[:1] != b"@":
-            found.append((first, second))
-            at += 2
-        at += 1
-    return found
-
-
-def _reads(pieces: Sequence[Token], at: int) -> bool:
-    """Whether the name at `at` can only be a database's: of a table, of a routine, or the first of three parts."""
-    back = at - 1
-    while back >= 0 and pieces[back] == "(":
-        back -= 1
-    after = pieces[at + 3] if at + 3 < len(pieces) else None
-    return pieces[back].word in _BEFORE_TABLES or (after is not None and (after == "." or after == "("))
 
 
 def _assigned(pieces: Sequence[Token]) -> list[Token]:

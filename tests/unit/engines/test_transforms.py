@@ -245,6 +245,14 @@ def test_what_names_the_source_follows_to_the_copy_or_is_refused() -> None:
     seen = look(my(options, target="src"), text)
     beside = [b"CREATE VIEW v AS select `src`.`f`(1)", b"ALTER DATABASE `vya_0` CHARACTER SET latin1"]
     assert load(my(seen.options, target="vya_0"), text)[0] == beside
+    # a view counts by what is loaded with it, as a table does; what else counts runs where it ends
+    text = b"CREATE VIEW v AS select nextval(`src`.`s`) AS `a`,'nextval(`src`.`s`)' AS `b`;"
+    counting = [text.replace(b"(`src`.", b"(", 1)[:-1]]
+    assert load(my(options), text)[0] == load(my(seen.options, target="vya_0"), text)[0] == counting
+    for call in (b"NEXTVAL(src.s)", b"NEXT VALUE FOR src.s"):
+        text = b"CREATE FUNCTION f() RETURNS int RETURN " + call + b";"
+        assert "names the database 'src'" in look(my(options), text).refusals[0].message
+        assert look(my(seen.options, target="vya_0"), text).refusals == ()
     # a table may have the database's name
     assert look(my(options), b"CREATE VIEW v AS select `src`.`a` AS `a` from `src`;").refusals == ()
 
