@@ -13,91 +13,19 @@ import kubernetes_validate
 import pytest
 import typer
 import yaml
-from tests.unit.builders.samples import (
-    FULL_INSTANCE,
-    HOSTILE,
-    LONG,
-    PLAIN_INSTANCE,
-    SETTINGS,
-    instance,
-    manifests,
-    request,
-    schedule,
-)
+from tests.unit.builders.reading import MANIFESTS, config_of, container_of, every_manifest, job_of, pod_of, words_of
+from tests.unit.builders.samples import HOSTILE, LONG, SETTINGS, instance, request, schedule
 
 from vya_backupdb.builders import labels
-from vya_backupdb.builders.jobs import JobSettings, backup_cronjob, check_job, manual_job, restore_job
+from vya_backupdb.builders.jobs import backup_cronjob, manual_job, restore_job
 from vya_backupdb.cli.app import application
-from vya_backupdb.domain.config import parse_config
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import run_id
 from vya_backupdb.domain.schedule import job_name
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "manifests"
-MANIFESTS = manifests()
 SHOWN = ("backup", "backup-full", "retention", "retention-full", "manual", "check", "restore", "restore-hostile")
-
-POD_FIELDS = {
-    "restartPolicy",
-    "automountServiceAccountToken",
-    "enableServiceLinks",
-    "terminationGracePeriodSeconds",
-    "securityContext",
-    "containers",
-    "volumes",
-    "nodeSelector",
-    "tolerations",
-    "affinity",
-    "topologySpreadConstraints",
-    "priorityClassName",
-}
-CONTAINER_FIELDS = {
-    "name",
-    "image",
-    "imagePullPolicy",
-    "args",
-    "env",
-    "resources",
-    "securityContext",
-    "terminationMessagePath",
-    "terminationMessagePolicy",
-    "volumeMounts",
-}
-ENVIRONMENT = {"VYA_BACKUPDB_RUN_ID", "VYA_BACKUPDB_TERMINATION_LOG", "VYA_BACKUPDB_REASON"}
 LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-
-every_manifest = pytest.mark.parametrize("manifest", MANIFESTS.values(), ids=MANIFESTS.keys())
-
-
-def _job(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return metadata and spec of the Job, or of a CronJob's template for it."""
-    found: dict[str, Any] = manifest["spec"]["jobTemplate"] if manifest["kind"] == "CronJob" else manifest
-    return found
-
-
-def _pod(manifest: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = _job(manifest)["spec"]["template"]
-    return found
-
-
-def _container(manifest: dict[str, Any]) -> dict[str, Any]:
-    (found,) = _pod(manifest)["spec"]["containers"]
-    return dict(found)
-
-
-def _sources(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    (inputs,) = (volume for volume in _pod(manifest)["spec"]["volumes"] if volume["name"] == "inputs")
-    return list(inputs["projected"]["sources"])
-
-
-def _words(manifest: dict[str, Any]) -> list[str]:
-    """Return the arguments as the container gets them: kubelet makes '$' of '$$'."""
-    return [word.replace("$$", "$") for word in _container(manifest)["args"]]
-
-
-def _config(manifest: dict[str, Any]) -> Any:
-    text = _pod(manifest)["metadata"]["annotations"][labels.CONFIG]
-    return parse_config(yaml.safe_load(text), source="config.yaml")
 
 
 @pytest.mark.parametrize("name", SHOWN)
@@ -133,7 +61,7 @@ def test_jobs_of_a_cronjob_have_run_ids(name: str) -> None:
 
 @every_manifest
 def test_labels_are_valid_and_the_same_on_job_and_pod(manifest: dict[str, Any]) -> None:
-    job, pod = _job(manifest)["metadata"]["labels"], _pod(manifest)["metadata"]["labels"]
+    job, pod = job_of(manifest)["metadata"]["labels"], pod_of(manifest)["metadata"]["labels"]
 
     assert manifest["metadata"]["labels"] == job == pod
     assert all(LABEL.fullmatch(value) for value in job.values()), job
@@ -154,94 +82,15 @@ def test_owner_is_the_one_object_that_asked_for_it(manifest: dict[str, Any]) -> 
 
 
 @every_manifest
-def test_pod_has_only_the_fields_that_we_thought_of(manifest: dict[str, Any]) -> None:
-    assert _pod(manifest)["spec"].keys() <= POD_FIELDS
-    assert _container(manifest).keys() == CONTAINER_FIELDS
-    assert {one["name"] for one in _container(manifest)["env"]} <= ENVIRONMENT
-
-
-@every_manifest
-def test_pod_passes_the_restricted_level(manifest: dict[str, Any]) -> None:
-    spec, container = _pod(manifest)["spec"], _container(manifest)
-
-    assert spec["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 10001,
-        "runAsGroup": 10001,
-        "fsGroup": 10001,
-        "fsGroupChangePolicy": "OnRootMismatch",
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    }
-    kinds = {key for volume in spec["volumes"] for key in volume if key != "name"}
-    assert kinds == {"projected", "persistentVolumeClaim", "emptyDir"}
-
-
-@every_manifest
-def test_pod_has_no_token_and_no_service_environment(manifest: dict[str, Any]) -> None:
-    spec = _pod(manifest)["spec"]
-
-    assert spec["automountServiceAccountToken"] is False
-    assert spec["enableServiceLinks"] is False
-    assert not [source for source in _sources(manifest) if "serviceAccountToken" in source]
-
-
-@every_manifest
-def test_secrets_are_files_and_their_absence_holds_no_pod_up(manifest: dict[str, Any]) -> None:
-    assert not [one for one in _container(manifest)["env"] if "secretKeyRef" in str(one)]
-    for source in _sources(manifest)[1:]:
-        (given,) = source.values()
-        assert given["optional"] is True
-        assert given["items"]
-
-
-def test_of_each_secret_only_what_is_asked_for_is_mounted() -> None:
-    found = {
-        item["path"]: (kind, given["name"], item["key"])
-        for source in _sources(MANIFESTS["backup-full"])[1:]
-        for kind, given in source.items()
-        for item in given["items"]
-    }
-
-    assert found == {
-        "credentials/user": ("secret", "postgresql-backup", "user"),
-        "credentials/password": ("secret", "postgresql-backup", "password"),
-        "credentials/credentials.json": ("secret", "postgresql-backup", "credentials.json"),
-        "keyring/keys": ("secret", "keyring", "keys"),
-        "tls/ca/bundle.pem": ("configMap", "ca-bundle", "bundle.pem"),
-        "tls/client/tls.crt": ("secret", "client", "tls.crt"),
-        "tls/client/tls.key": ("secret", "client", "tls.key"),
-    }
-
-
-def test_one_key_for_both_is_mounted_once() -> None:
-    spec = {**PLAIN_INSTANCE, "credentials": {**PLAIN_INSTANCE["credentials"], "usernameKey": "password"}}
-    paths = [item["path"] for item in _sources(check_job(instance(spec), "1", SETTINGS))[1]["secret"]["items"]]
-
-    assert sorted(paths) == sorted(set(paths))
-
-
-@every_manifest
-def test_run_id_is_the_name_of_the_job(manifest: dict[str, Any]) -> None:
-    found = {one["name"]: one for one in _container(manifest)["env"]}["VYA_BACKUPDB_RUN_ID"]
-
-    assert found["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['batch.kubernetes.io/job-name']"
-
-
-@every_manifest
 def test_kubelet_expands_nothing_in_an_argument(manifest: dict[str, Any]) -> None:
-    for word in _container(manifest)["args"]:
+    for word in container_of(manifest)["args"]:
         assert word.count("$") % 2 == 0
         assert "$(" not in word.replace("$$", "")
 
 
 @every_manifest
 def test_retries_stop_where_they_cannot_help(manifest: dict[str, Any]) -> None:
-    spec = _job(manifest)["spec"]
+    spec = job_of(manifest)["spec"]
     disruption, final = spec["podFailurePolicy"]["rules"]
 
     assert disruption == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
@@ -255,7 +104,7 @@ def test_retries_stop_where_they_cannot_help(manifest: dict[str, Any]) -> None:
 
 @every_manifest
 def test_dumper_ends_before_its_job_does(manifest: dict[str, Any]) -> None:
-    assert _config(manifest).run.deadline_seconds == _job(manifest)["spec"]["activeDeadlineSeconds"] - 120
+    assert config_of(manifest).run.deadline_seconds == job_of(manifest)["spec"]["activeDeadlineSeconds"] - 120
 
 
 @pytest.mark.parametrize(
@@ -272,7 +121,7 @@ def test_dumper_ends_before_its_job_does(manifest: dict[str, Any]) -> None:
     ],
 )
 def test_time_and_tries(name: str, deadline: int, backoff: int, ttl: int | None) -> None:
-    spec = _job(MANIFESTS[name])["spec"]
+    spec = job_of(MANIFESTS[name])["spec"]
 
     assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (deadline, backoff)
     assert spec.get("ttlSecondsAfterFinished") == ttl
@@ -290,11 +139,11 @@ def _parameters(words: list[str]) -> Iterator[tuple[str, Any]]:
 
 @every_manifest
 def test_program_knows_the_words(manifest: dict[str, Any]) -> None:
-    assert dict(_parameters(_words(manifest)))
+    assert dict(_parameters(words_of(manifest)))
 
 
 def test_hostile_names_reach_the_program_as_they_are() -> None:
-    found = dict(_parameters(_words(MANIFESTS["restore-hostile"])))
+    found = dict(_parameters(words_of(MANIFESTS["restore-hostile"])))
 
     assert found["database"] == HOSTILE
     assert found["to_database"] == "../" + HOSTILE
@@ -302,22 +151,12 @@ def test_hostile_names_reach_the_program_as_they_are() -> None:
 
 
 def test_restore_names_its_claim_and_its_object() -> None:
-    found = dict(_parameters(_words(MANIFESTS["restore"])))
+    found = dict(_parameters(words_of(MANIFESTS["restore"])))
 
     assert found["claim"] == request().claim
     assert found["claim_uid"] == "uid-of-back"
     assert (found["instance"], found["database"], found["to_database"]) == ("one", "shop", "shop")
-    assert dict(_parameters(_words(MANIFESTS["restore-before"])))["before"] == "2026-11-22T02:30:00-03:00"
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [("backup", "scheduled"), ("retention", "scheduled"), ("manual", "manual"), ("check", None), ("restore", None)],
-)
-def test_reason_of_a_run(name: str, reason: str | None) -> None:
-    environment = {one["name"]: one.get("value") for one in _container(MANIFESTS[name])["env"]}
-
-    assert environment.get("VYA_BACKUPDB_REASON") == reason
+    assert dict(_parameters(words_of(MANIFESTS["restore-before"])))["before"] == "2026-11-22T02:30:00-03:00"
 
 
 def test_same_trigger_is_the_same_job_and_another_is_another() -> None:
@@ -348,72 +187,14 @@ def test_cronjob_says_what_the_schedule_says() -> None:
         "failedJobsHistoryLimit": 2,
     }
     assert MANIFESTS["retention-full"]["spec"]["schedule"] == "@daily"
-    assert _words(MANIFESTS["retention"]) == ["retention", "apply"]
-    assert _words(MANIFESTS["retention-full"]) == ["retention", "plan"]
+    assert words_of(MANIFESTS["retention"]) == ["retention", "apply"]
+    assert words_of(MANIFESTS["retention-full"]) == ["retention", "plan"]
 
 
 def test_retention_has_a_minute_of_its_own_each_day() -> None:
     text = MANIFESTS["retention"]["spec"]["schedule"]
 
     assert re.fullmatch(r"[0-5]?\d 4 \* \* \*", text)
-
-
-def test_jobs_of_one_claim_stay_on_one_node_unless_the_claim_may_be_on_many() -> None:
-    term = {
-        "labelSelector": {"matchLabels": {labels.CLAIM: "backups"}},
-        "topologyKey": "kubernetes.io/hostname",
-    }
-    many = JobSettings(dumper_image="x", claim_access_modes=("ReadWriteOnce", "ReadWriteMany"))
-
-    required = "requiredDuringSchedulingIgnoredDuringExecution"
-    assert _pod(MANIFESTS["backup"])["spec"]["affinity"] == {"podAffinity": {required: [term]}}
-    assert _pod(MANIFESTS["backup"])["metadata"]["labels"][labels.CLAIM] == "backups"
-    assert "affinity" not in _pod(backup_cronjob(schedule(), instance(), many))["spec"]
-
-
-def test_affinity_of_the_users_own_is_kept_beside_ours() -> None:
-    pod = _pod(MANIFESTS["backup-full"])
-    terms = pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-
-    assert [term["topologyKey"] for term in terms] == ["zone", "kubernetes.io/hostname"]
-    assert terms[1]["labelSelector"]["matchLabels"] == {labels.CLAIM: pod["metadata"]["labels"][labels.CLAIM]}
-    # the builder must not write into the parsed spec
-    own = FULL_INSTANCE["job"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-    assert len(own) == 1
-
-
-def test_what_a_user_may_set_is_set() -> None:
-    pod, job = _pod(MANIFESTS["check-full"]), FULL_INSTANCE["job"]
-
-    assert pod["spec"]["nodeSelector"] == job["nodeSelector"]
-    assert pod["spec"]["tolerations"] == job["tolerations"]
-    assert pod["spec"]["topologySpreadConstraints"] == job["topologySpreadConstraints"]
-    assert pod["spec"]["priorityClassName"] == "low"
-    # cpu: 1 is a number in YAML; the API server gives text back, and clients with types refuse the number
-    assert _container(MANIFESTS["check-full"])["resources"] == {
-        "requests": {"cpu": "1", "memory": "256Mi"},
-        "limits": {"memory": "2Gi"},
-    }
-    assert pod["metadata"]["labels"]["team"] == "data"
-    assert pod["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
-
-
-def test_administrators_settings_reach_the_pod() -> None:
-    settings = JobSettings(
-        dumper_image="other:1",
-        image_pull_policy="Never",
-        pull_secrets=("pull",),
-        service_account="dumper",
-        log_level="DEBUG",
-    )
-    manifest = check_job(instance(), "1", settings)
-    spec = _pod(manifest)["spec"]
-
-    assert (_container(manifest)["image"], _container(manifest)["imagePullPolicy"]) == ("other:1", "Never")
-    assert spec["imagePullSecrets"] == [{"name": "pull"}]
-    assert spec["serviceAccountName"] == "dumper"
-    assert spec["automountServiceAccountToken"] is False
-    assert _config(manifest).logging.level == "DEBUG"
 
 
 def test_two_long_names_share_no_child() -> None:

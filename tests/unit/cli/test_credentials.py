@@ -1,18 +1,13 @@
-"""The commands on credentials, as a user calls them: what they write, what they leave, what they say, how they end."""
+"""Taking credentials over and rotating them, as a user does: what is written, what is left, how it ends."""
 
-import base64
-import hashlib
 import json
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.cli.secret_place import OLD_HOST, PASSWORD, Call, Place, hostname_key, token_of
 
 from vya_backupdb.cli.app import run
 from vya_backupdb.domain.credentials import parse_store
@@ -20,91 +15,7 @@ from vya_backupdb.domain.errors import CredentialsUnreadable
 from vya_backupdb.storage import rewrite
 from vya_backupdb.storage.crypto import Keyring, generate_key
 
-PASSWORD = "p'a\"s\\s%w#o:r\nd$(x)`é"
-OLD_HOST = "backup01.example"
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the program in this process: exit code, stdout, stderr; neither may ever show the password."""
-
-    def called(*arguments: str | Path) -> tuple[int, str, str]:
-        code = run([str(one) for one in arguments])
-        out, err = capsys.readouterr()
-        assert PASSWORD[:8] not in out + err
-        return code, out, err
-
-    return called
-
-
-@dataclass
-class Place:
-    """A directory with a keyring of two keys, the old one behind, and a configuration of two servers."""
-
-    root: Path
-    old: str
-    new: str
-
-    @property
-    def ring(self) -> Path:
-        return self.root / "keyring"
-
-    @property
-    def store(self) -> Path:
-        return self.root / "credentials.json"
-
-    @property
-    def config(self) -> Path:
-        return self.root / "config.yaml"
-
-    def with_keys(self, *keys: str) -> None:
-        self.ring.write_text("".join(f"{key}\n" for key in keys))
-        self.ring.chmod(0o600)
-
-    def configure(self, **credentials: Any) -> None:
-        servers = [{"id": one, "type": "postgresql", "host": "db.example"} for one in ("shop", "crm")]
-        place = {"path": str(self.store), "keyring": str(self.ring), **credentials}
-        self.config.write_text(yaml.safe_dump({"databases": servers, "credentials": place}))
-
-    def write(self, *entries: tuple[str, str], mode: int = 0o600, derivation: str = "none") -> bytes:
-        """Write the store: an id, and the key that made its tokens."""
-        made = [
-            {"id": one, "username": _token(key, f"user of {one}"), "password": _token(key, PASSWORD)}
-            for one, key in entries
-        ]
-        encryption = {"method": "fernet", "key_derivation": derivation, "version": "1.0"}
-        self.store.write_text(json.dumps({"version": "1.0", "encryption": encryption, "credentials": made}))
-        self.store.chmod(mode)
-        return self.store.read_bytes()
-
-    def opened(self, key: str) -> dict[str, tuple[str, str]]:
-        """Return what the store holds, opened by one key alone."""
-        store, ring = parse_store(self.store.read_bytes(), source="x"), Keyring([key], name="one key")
-        return {
-            one.id: (ring.decrypt(one.username, what="user"), ring.decrypt(one.password, what="password"))
-            for one in store.credentials
-        }
-
-
-def _token(key: str, text: str) -> str:
-    return Keyring([key], name="test").encrypt(text)
-
-
-def _hostname_key(name: str) -> str:
-    """The VYA tool's derivation, written down once more."""
-    return base64.urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).decode()
-
-
 WHOLE = {"shop": ("user of shop", PASSWORD), "crm": ("user of crm", PASSWORD)}
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    made = Place(tmp_path, old=generate_key(), new=generate_key())
-    made.with_keys(made.new, made.old)
-    made.configure()
-    return made
 
 
 def mode(path: Path) -> int:
@@ -119,7 +30,7 @@ def states(out: str) -> dict[str, str]:
 
 
 def test_a_file_of_the_vya_tool_is_taken_over(place: Place, call: Call) -> None:
-    place.write(("shop", _hostname_key(OLD_HOST)), ("crm", _hostname_key(OLD_HOST)), derivation="hostname-based")
+    place.write(("shop", hostname_key(OLD_HOST)), ("crm", hostname_key(OLD_HOST)), derivation="hostname-based")
     source = place.store.rename(place.root / "legacy.json")
     before = source.read_bytes()
     code, out, err = call("credentials", "import", source, "--legacy-hostname", OLD_HOST, "--config", place.config)
@@ -132,7 +43,7 @@ def test_a_file_of_the_vya_tool_is_taken_over(place: Place, call: Call) -> None:
 
 
 def test_an_import_overwrites_nothing_unless_it_is_told_to(place: Place, call: Call) -> None:
-    before = place.write(("shop", _hostname_key(OLD_HOST)))
+    before = place.write(("shop", hostname_key(OLD_HOST)))
     command = ("credentials", "import", place.store, "--legacy-hostname", OLD_HOST, "--keyring", place.ring)
     code, _, err = call(*command, "--output", place.store)
     assert (code, place.store.read_bytes()) == (10, before)
@@ -145,7 +56,7 @@ def test_an_import_overwrites_nothing_unless_it_is_told_to(place: Place, call: C
 
 
 def test_an_import_is_all_or_nothing(place: Place, call: Call) -> None:
-    place.write(("shop", _hostname_key(OLD_HOST)), ("crm", place.old))
+    place.write(("shop", hostname_key(OLD_HOST)), ("crm", place.old))
     source = place.store.rename(place.root / "legacy.json")
     code, _, err = call("credentials", "import", source, "--legacy-hostname", OLD_HOST, "--config", place.config)
     assert code == 12
@@ -202,7 +113,7 @@ def test_rotation_of_a_directory_of_tokens(place: Place, call: Call) -> None:
     secrets = place.root / "secrets"
     secrets.mkdir()
     for name, key in (("username", place.old), ("password", place.new), ("stray", generate_key())):
-        (secrets / name).write_text(_token(key, name) + "\n")
+        (secrets / name).write_text(token_of(key, name) + "\n")
         (secrets / name).chmod(0o640)
     (secrets / "clear").write_text("hunter2")
     (secrets / ".hidden").write_text("x")
@@ -223,7 +134,7 @@ def test_rotation_of_a_directory_of_tokens(place: Place, call: Call) -> None:
 
 def test_a_derived_key_is_left_behind_by_a_rotation(place: Place, call: Call) -> None:
     place.configure(key_derivation="hostname-based", legacy_hostname=OLD_HOST)
-    place.write(("shop", _hostname_key(OLD_HOST)), ("crm", _hostname_key(OLD_HOST)))
+    place.write(("shop", hostname_key(OLD_HOST)), ("crm", hostname_key(OLD_HOST)))
     code, _, err = call("credentials", "rotate", "--config", place.config)
     assert (code, place.opened(place.new)) == (0, WHOLE), err
 
@@ -233,7 +144,7 @@ def test_a_mounted_secret_is_not_written_to(place: Place, call: Call) -> None:
     (mounted / "..real").mkdir(parents=True)
     (mounted / "..data").symlink_to("..real")
     for name in ("username", "password"):
-        (mounted / "..real" / name).write_text(_token(place.old, name))
+        (mounted / "..real" / name).write_text(token_of(place.old, name))
         (mounted / name).symlink_to(f"..data/{name}")
     place.configure(path=str(mounted))
     code, _, err = call("credentials", "rotate", "--config", place.config)
@@ -279,7 +190,7 @@ def test_any_mixture_of_keys_loses_nothing(place: Place, kinds: list[str], text:
     text = text.encode("utf-8", "ignore").decode()
     keys = {"o": place.old, "n": place.new, "s": generate_key()}
     entries = [
-        {"id": f"db-{number}", "username": _token(keys[kind], "u"), "password": _token(keys[kind], text)}
+        {"id": f"db-{number}", "username": token_of(keys[kind], "u"), "password": token_of(keys[kind], text)}
         for number, kind in enumerate(kinds)
     ]
     place.store.write_text(json.dumps({"credentials": entries}))
@@ -290,80 +201,3 @@ def test_any_mixture_of_keys_loses_nothing(place: Place, kinds: list[str], text:
         key = keys["s"] if kind == "s" else place.new
         assert Keyring([key], name="x").decrypt(entry.password, what="x") == text
         assert kind == "o" or (entry.id, entry.username, entry.password) == tuple(before.values())
-
-
-def findings(out: str) -> dict[str, dict[str, Any]]:
-    return {one["reason"]: one for one in json.loads(out)["findings"]}
-
-
-def check(place: Place, call: Call, *more: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    code, out, _ = call("credentials", "check", "--config", place.config, *more)
-    return code, findings(out)
-
-
-def test_check_finds_nothing_where_all_is_well(place: Place, call: Call) -> None:
-    place.write(("shop", place.new), ("crm", place.new))
-    assert check(place, call) == (0, {})
-
-
-def test_check_warns_of_a_key_that_must_not_be_trimmed_yet(place: Place, call: Call) -> None:
-    place.write(("shop", place.new), ("crm", place.old))
-    code, found = check(place, call)
-    assert (code, list(found), found["OldKey"]["blocking"]) == (0, ["OldKey"], False)
-    assert "only key 2" in found["OldKey"]["message"]
-    assert "crm.password" in found["OldKey"]["message"]
-    assert "rotate" in found["OldKey"]["message"]
-    call("credentials", "rotate", "--config", place.config)
-    assert check(place, call) == (0, {})
-    place.with_keys(place.new)
-    assert check(place, call) == (0, {})
-
-
-def test_check_names_tokens_that_no_key_opens_and_strangers(place: Place, call: Call) -> None:
-    place.write(("shop", place.new), ("shpo", generate_key()))
-    code, found = check(place, call)
-    assert code == 11
-    assert set(found) == {"NoKeyOpens", "NoDatabase", "NoEntry"}
-    assert "'crm'" in found["NoEntry"]["message"]
-    assert "'shpo'" in found["NoDatabase"]["message"]
-    assert "shpo.password" in found["NoKeyOpens"]["message"]
-    code, found = check(place, call, "--instance", "shop")
-    assert (code, "NoKeyOpens" in found) == (12, True)
-
-
-def test_check_looks_at_modes(place: Place, call: Call) -> None:
-    place.write(("shop", place.new), ("crm", place.new), mode=0o644)
-    place.ring.chmod(0o640)
-    code, out, _ = call("credentials", "check", "--config", place.config)
-    assert code == 12
-    told = [(one["blocking"], one["message"]) for one in json.loads(out)["findings"] if one["reason"] == "OpenToOthers"]
-    assert [(blocking, "0640" in text, "0644" in text) for blocking, text in told] == [
-        (False, True, False),
-        (True, False, True),
-    ]
-
-
-def test_check_names_each_line_that_is_no_key(place: Place, call: Call) -> None:
-    place.write(("shop", place.new), ("crm", place.new))
-    place.ring.write_text(f"hunter2\n# a remark\n{place.new}\nhunter3\n")
-    code, out, err = call("credentials", "check", "--config", place.config)
-    assert code == 12
-    assert "line 1, 4: no Fernet key" in findings(out)["CredentialsUnreadable"]["message"]
-    assert "hunter" not in out + err
-
-
-def test_check_warns_of_a_derived_key(place: Place, call: Call) -> None:
-    place.configure(key_derivation="hostname-based", legacy_hostname=OLD_HOST)
-    place.write(("shop", place.new), ("crm", _hostname_key(OLD_HOST)))
-    code, found = check(place, call)
-    assert (code, set(found)) == (0, {"HostnameDerivation", "OldKey"})
-    assert not found["HostnameDerivation"]["blocking"]
-
-
-def test_tables_show_the_same(place: Place, call: Call) -> None:
-    place.write(("shop", place.new), ("crm", place.old))
-    code, out, _ = call("credentials", "check", "--config", place.config, "--format", "table")
-    assert code == 0
-    assert "OldKey" in out
-    code, out, _ = call("credentials", "rotate", "--config", place.config, "--format", "table", "--dry-run")
-    assert "would be rotated" in out
