@@ -72,6 +72,12 @@ def bare_kib() -> int:
     return peak((sys.executable, "-c", "pass"), {})[1]
 
 
+@pytest.fixture(autouse=True)
+def tokens(workspace: Workspace) -> None:
+    """Let credentials be what they are in a cluster: what opens them is a library of 6 MiB."""
+    workspace.encrypt_credentials()
+
+
 def of_program(workspace: Workspace, *arguments: str) -> tuple[int, int, str]:
     """Run the program as `peak` does."""
     return peak((*PROGRAM, *arguments), workspace.environ({"VYA_BACKUPDB_CONFIG": str(workspace.write_config())}))

@@ -10,6 +10,7 @@
 Messages name files, keys and fields; never a value.
 """
 
+import functools
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from vya_backupdb.domain.config import CredentialsConfig
 from vya_backupdb.domain.credentials import Credentials, is_token, parse_store
 from vya_backupdb.domain.errors import CredentialsMissing, CredentialsUnreadable
+from vya_backupdb.storage.aside import aside
 
 if TYPE_CHECKING:
     from vya_backupdb.storage.crypto import Keyring
@@ -35,8 +37,10 @@ def load(config: CredentialsConfig, database_id: str) -> Credentials:
     """
     files = files_of(config)
     if len(files) == 1:
-        return _from_store(files[0], config, database_id)
-    return _from_directory(Path(config.path), config)
+        read = functools.partial(_from_store, files[0], config, database_id)
+    else:
+        read = functools.partial(_from_directory, Path(config.path), config)
+    return aside(read) if config.encoding == "fernet" else read()
 
 
 def files_of(config: CredentialsConfig) -> tuple[Path, ...]:
@@ -159,7 +163,7 @@ def load_keyring(config: CredentialsConfig) -> "Keyring":
 
     Raise CredentialsMissing if there are none, CredentialsUnreadable if a line of the keyring is no key.
     """
-    from vya_backupdb.storage.crypto import Keyring, legacy_key  # 6 MiB, which plain credentials do without
+    from vya_backupdb.storage.crypto import Keyring, legacy_key  # 6 MiB, which a run does without
 
     derived = legacy_key(config.legacy_hostname or "") if config.key_derivation == "hostname-based" else None
     if config.keyring is None:

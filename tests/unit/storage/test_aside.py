@@ -1,0 +1,43 @@
+"""Work in a process of its own: what comes back, and that nothing else stays."""
+
+import importlib
+import os
+import signal
+import sys
+
+import pytest
+
+from vya_backupdb.domain.errors import CredentialsMissing
+from vya_backupdb.storage.aside import aside
+
+
+def test_what_it_loads_does_not_stay() -> None:
+    sys.modules.pop("colorsys", None)
+    assert aside(lambda: importlib.import_module("colorsys").rgb_to_hsv(0.5, 0.5, 0.5)) == (0.0, 0.0, 0.5)
+    assert "colorsys" not in sys.modules
+
+
+def test_an_error_comes_back_as_it_was() -> None:
+    def work() -> None:
+        raise CredentialsMissing("the key 'x' is missing", hint="Add it.")
+
+    with pytest.raises(CredentialsMissing) as caught:
+        aside(work)
+    assert (caught.value.message, caught.value.hint) == ("the key 'x' is missing", "Add it.")
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("end", ["killed", "an error of ours"])
+def test_where_the_child_does_not_answer_it_is_done_here(end: str) -> None:
+    here = os.getpid()
+
+    def work() -> int:
+        if os.getpid() != here and end == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if os.getpid() != here:
+            raise ValueError(end)
+        return os.getpid()
+
+    assert aside(work) == here
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
