@@ -27,6 +27,7 @@ class Journal:
         """Note that `one.made` is about to be made."""
         self._journals, self._engine = journals, engine
         self.one = one
+        self.warnings: tuple[str, ...] = ()
         journals.save(one)
 
     def made(self) -> None:
@@ -48,8 +49,11 @@ class Journal:
         self._note(phase=Phase.PLACING, swap=swap, result=result)
 
     def settle(self) -> bool:
-        """Settle it; return whether the new content is in its place. The journal stays: `close` it."""
-        self.one, done = settle(self._engine, self._journals, self.one)
+        """Settle it; return whether the new content is in its place. The journal stays: `close` it.
+
+        `warnings` are what could not be brought about again.
+        """
+        self.one, done, self.warnings = settle(self._engine, self._journals, self.one)
         return done
 
     def told(self) -> None:
@@ -65,14 +69,15 @@ class Journal:
         self._journals.save(self.one)
 
 
-def settle(engine: Engine, journals: Undertakings, one: Undertaking) -> tuple[Undertaking, bool]:
+def settle(engine: Engine, journals: Undertakings, one: Undertaking) -> tuple[Undertaking, bool, tuple[str, ...]]:
     """Finish or undo what `one` tells of, by what is on the server.
 
-    Return the journal as it is then, and whether the new content is in its place. The lock on its target must be held.
-    Raise what prevents it; then the journal must stay.
+    Return the journal as it is then, whether the new content is in its place, and warnings. The lock on its target must
+    be held. Raise what prevents it; then the journal must stay.
     """
+    warnings: tuple[str, ...] = ()
     if one.phase is Phase.PLACING:
-        done = engine.placer.settle(one.swap) if one.swap else _settle_in_place(engine, one)
+        done, warnings = engine.placer.settle(one.swap) if one.swap else (_settle_in_place(engine, one), ())
         # noted before anything is dropped that tells the outcome
         one = one.model_copy(update={"phase": Phase.PLACED if done else Phase.LOADING})
         journals.save(one)
@@ -83,7 +88,7 @@ def settle(engine: Engine, journals: Undertakings, one: Undertaking) -> tuple[Un
         _drop(engine, one.made, one.identity)
     elif one.phase is Phase.CREATING and engine.exists(one.made) and _is_ours(engine, one):
         engine.drop(one.made)
-    return one, one.phase is Phase.PLACED
+    return one, one.phase is Phase.PLACED, warnings
 
 
 def _is_ours(engine: Engine, one: Undertaking) -> bool:
@@ -92,8 +97,12 @@ def _is_ours(engine: Engine, one: Undertaking) -> bool:
 
 
 def _settle_in_place(engine: Engine, one: Undertaking) -> bool:
+    """Whether it is there: by its marker, or without one (it had gone, or another made it anew) by what is in it."""
     if not engine.exists(one.made):
         return False
+    if engine.placer.identity(one.made) != one.marker:
+        there, restored = engine.count(one.made), one.result.restored if one.result else None
+        return restored is not None and (there.tables, there.rows) == (restored.tables, restored.rows)
     engine.placer.unmark(one.made, one.marker)
     return True
 
@@ -120,11 +129,16 @@ def close(journals: Undertakings, one: Undertaking, *, done: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of an earlier restore: whether its content is in place, and a sentence for a person."""
+    """What became of an earlier restore: whether its content is in place, and a sentence for a person.
+
+    `gone`: it was, but somebody dropped it since, so that its result is none any more.
+    """
 
     one: Undertaking
     done: bool
     sentence: str
+    warnings: tuple[str, ...] = ()
+    gone: bool = False
 
 
 def settle_dead(engine: Engine, journals: Undertakings, one: Undertaking, server_identity: str | None) -> Settled:
@@ -137,9 +151,19 @@ def settle_dead(engine: Engine, journals: Undertakings, one: Undertaking, server
             f"the restore {one.run} to {one.target!r} died on another server, which is not this one: its journal stays",
             hint=f"Look there for {one.made!r}; then remove .runs/{one.run}.restore from the volume.",
         )
-    one, done = settle(engine, journals, one)
+    one, done, warnings = settle(engine, journals, one)
+    gone = done and not _still_there(engine, one)
     what = "was finished" if done else f"was undone: {one.made!r} is gone"
-    return Settled(one, done, f"the restore {one.run} to {one.target!r}, which had died, {what}")
+    what += "; what it restored was dropped since" if gone else ""
+    return Settled(one, done, f"the restore {one.run} to {one.target!r}, which had died, {what}", warnings, gone)
+
+
+def _still_there(engine: Engine, one: Undertaking) -> bool:
+    """Whether what was put in its place stands there, as far as the server can tell it from another."""
+    if not engine.exists(one.target):
+        return False
+    new_id = one.swap.new_id if one.swap else None
+    return new_id is None or engine.placer.identity(one.target) == new_id
 
 
 def left_behind(error: BackupDBError, one: Undertaking) -> None:

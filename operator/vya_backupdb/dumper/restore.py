@@ -135,6 +135,7 @@ class _Restore:
             except BaseException as error:
                 # the server decides: a swap whose answer was lost may have happened
                 settled = self._settle(journal)
+                self._warn(journal.warnings)
                 if not settled or not isinstance(error, BackupDBError):
                     raise
             else:

@@ -31,7 +31,7 @@ class Earlier:
     def settled(self, found: Settled) -> None:
         """Take note of it, durably where a claim is concerned: its journal is about to go."""
         request, claim = self._request, self._request.claim
-        if found.done and found.one.result and self._is_the_same(found.one, found.one.result):
+        if found.done and not found.gone and found.one.result and self._is_the_same(found.one, found.one.result):
             self.result = restore_report.finished_later(request, found.one.result)
         state = self._source.ledger().resume(claim.name, claim.uid, request.run) if claim else None
         if state is not None and found.one.run == request.run:
@@ -65,6 +65,8 @@ def settle_target(session: Session, target: str, settled: Callable[[Settled], No
         for one in unfinished(session, target):
             found = _with_users(session, settle_dead(session.engine, journals, one, identity))
             session.say(Noted(found.sentence, target))
+            for warning in found.warnings:
+                session.say(Noted(warning, target, "warning"))
             settled(found)
             close(journals, found.one, done=found.done)
 
@@ -72,7 +74,7 @@ def settle_target(session: Session, target: str, settled: Callable[[Settled], No
 def _with_users(session: Session, found: Settled) -> Settled:
     """Give accounts what is due to them once the data is in its place, and put that into the result."""
     one = found.one
-    if not found.done or one.users is None:
+    if not found.done or found.gone or one.users is None:
         return found
     given = restore_users.reported(restore_users.give_due(session, one.users, one.target))
     for account in given:

@@ -53,7 +53,7 @@ class MySQLPlacer:
         """See `placing.Placer.swap`."""
         return my_swap.swap(self._server, wanted)
 
-    def settle(self, begun: Swap) -> bool:
+    def settle(self, begun: Swap) -> tuple[bool, tuple[str, ...]]:
         """See `placing.Placer.settle`."""
         return my_swap.settle(self._server, begun)
 

@@ -4,7 +4,9 @@ Tables move by one RENAME TABLE for both sets, which is atomic; views, routines,
 they are dropped before it, and made again after it from definitions that were noted before the first was dropped.
 The whole is not atomic: for moments the target has its tables without the others. Whatever ends us, `settle` looks at
 where the tables stand: before the RENAME everything is put back, after it everything is finished, and if that fails
-put back. Whether the account may make objects in the names of their definers is tried beforehand.
+put back. Somebody may drop databases of ours meanwhile, or the target, or make it anew: so while this goes on an empty
+table of ours stands in each of the two sets, and moves with it. What has none of them is not ours, and is not touched.
+Whether the account may make objects in the names of their definers is tried beforehand.
 """
 
 import contextlib
@@ -70,6 +72,7 @@ def prepare(session: Session, scratch: str, target: str, *, kept: str, stays: bo
 def swap(server: Server, wanted: Swap) -> tuple[str, ...]:
     """See `placing.Placer.swap`."""
     with server.session() as session:
+        _mark(session, wanted)
         _rehearse(session, wanted)
     try:
         with server.session() as session:
@@ -82,10 +85,10 @@ def swap(server: Server, wanted: Swap) -> tuple[str, ...]:
         raise
 
 
-def _try_to_go_back(server: Server, wanted: Swap, error: BackupDBError) -> None:
+def _try_to_go_back(server: Server, wanted: Swap, error: BackupDBError) -> list[str]:
     try:
         with server.session() as session:
-            _go_back(session, wanted)
+            return _go_back(session, wanted)
     except BackupDBError as second:
         raise RestoreFailed(
             f"{error.message}; putting the former {wanted.target!r} back failed too: {second.message}",
@@ -93,27 +96,61 @@ def _try_to_go_back(server: Server, wanted: Swap, error: BackupDBError) -> None:
         ) from error
 
 
-def settle(server: Server, begun: Swap) -> bool:
+def settle(server: Server, begun: Swap) -> tuple[bool, tuple[str, ...]]:
     """See `placing.Placer.settle`."""
     with server.session() as session:
-        if _moved(session, begun):
-            try:
-                _complete(session, begun)
-            except BackupDBError as error:
-                _try_to_go_back(server, begun, error)
-                return False
-            return True
-        _go_back(session, begun)
-        return False
+        if not (_moved(session, begun) and _stands(session, begun)):
+            return False, tuple(_go_back(session, begun))
+        try:
+            return True, tuple(_complete(session, begun))
+        except BackupDBError as error:
+            return False, tuple(_try_to_go_back(server, begun, error))
+
+
+def _old(wanted: Swap) -> tuple[str, ...]:
+    """Return the tables of the target, with their marker: it is called as the scratch database is."""
+    return (*wanted.old_tables, wanted.scratch)
+
+
+def _new(wanted: Swap) -> tuple[str, ...]:
+    """Return the tables that were loaded, with their marker: it is called as the kept database is."""
+    return (*wanted.new_tables, wanted.kept or "")
+
+
+def _mark(session: Session, wanted: Swap) -> None:
+    for schema, marker in ((wanted.target, _old(wanted)[-1]), (wanted.scratch, _new(wanted)[-1])):
+        sql = f"CREATE TABLE IF NOT EXISTS {_table(schema, marker)} (nothing int PRIMARY KEY)"
+        session.execute(sql, f"marking {schema!r}")
+
+
+def _unmark(session: Session, schema: str, marker: str) -> None:
+    if marker in tables(session, schema):
+        session.execute(f"DROP TABLE {_table(schema, marker)}", f"unmarking {schema!r}")
 
 
 def _moved(session: Session, begun: Swap) -> bool:
-    """Whether the RENAME TABLE has happened. Until the caller has noted the outcome, nobody drops a table of either."""
-    if begun.new_tables:
-        return not set(begun.new_tables) & set(tables(session, begun.scratch))
-    if begun.old_tables:
-        return bool(set(begun.old_tables) & set(tables(session, begun.kept or "")))
-    return not exists(session, begun.scratch)  # it is dropped when all else is done
+    """Whether the RENAME TABLE has happened. Until the caller has noted the outcome, no run drops a table of either."""
+    if set(_new(begun)) & set(tables(session, begun.scratch)):
+        return False
+    if set(_old(begun)) & set(tables(session, begun.kept or "")):
+        return True
+    here = set(tables(session, begun.target))
+    # else somebody dropped what would tell, or it is done; nothing to move and not marked yet: nothing was done
+    return begun.scratch not in here and set(begun.new_tables) <= here and not exists(session, begun.scratch)
+
+
+def _stands(session: Session, moved: Swap) -> bool:
+    """Whether what was loaded stands in the target's place; False: nothing does. Raise RestoreFailed if another's."""
+    here = tables(session, moved.target)
+    if _new(moved)[-1] in here or not exists(session, moved.scratch):
+        return True
+    if not here:
+        return False
+    raise RestoreFailed(
+        f"{moved.target!r} was dropped and made anew by somebody, after a restore to it was cut short",
+        hint=f"Look at it and at {moved.kept!r}, which it was before. Drop it if it is of no use, and give the same"
+        " command again: that brings the former one back first.",
+    )
 
 
 def exists(session: Session, schema: str) -> bool:
@@ -124,9 +161,8 @@ def exists(session: Session, schema: str) -> bool:
 
 def _rehearse(session: Session, wanted: Swap) -> None:
     """Find out, before anything is dropped, what would fail: locks that are held, definers that may not be named."""
-    kept, old = wanted.kept or "", wanted.old_attributes
-    charset = f" CHARACTER SET {old.charset} COLLATE {old.collation}" if old else ""
-    session.execute(f"CREATE DATABASE IF NOT EXISTS {quote(kept)}{charset}", f"creating {kept!r}")
+    kept = wanted.kept or ""
+    _make_sure(session, kept, wanted.old_attributes)
     for definer in sorted(my_objects.definers((*wanted.old, *wanted.new))):
         trial = f"{quote(kept)}.{quote('vya_trial')}"
         session.execute(
@@ -175,11 +211,12 @@ def _move(session: Session, wanted: Swap, *, forward: bool) -> None:
     """Move both sets of tables by one statement: who makes room goes first."""
     target, kept, scratch = wanted.target, wanted.kept or "", wanted.scratch
     if forward:
-        moves = [*_moves(wanted.old_tables, target, kept), *_moves(wanted.new_tables, scratch, target)]
-    else:
-        moves = [*_moves(wanted.new_tables, target, scratch), *_moves(wanted.old_tables, kept, target)]
-    if moves:
-        session.execute(f"RENAME TABLE {', '.join(moves)}", f"moving the tables of {target!r}")
+        moves = [*_moves(_old(wanted), target, kept), *_moves(_new(wanted), scratch, target)]
+    else:  # somebody may have dropped the target since; markers go when all is done
+        here, there = set(tables(session, target)), {*wanted.old_tables, *tables(session, kept)}
+        moves = [*_moves([one for one in _new(wanted) if one in here], target, scratch)]
+        moves += _moves([one for one in _old(wanted) if one in there], kept, target)
+    session.execute(f"RENAME TABLE {', '.join(moves)}", f"moving the tables of {target!r}")
 
 
 def _moves(names: Sequence[str], source: str, target: str) -> Iterator[str]:
@@ -204,21 +241,36 @@ def _complete(session: Session, wanted: Swap) -> list[str]:
         my_follow.point(session, wanted.kept, wanted.old_defaults, noted=wanted.target)
         my_objects.make(session, wanted.kept, [my_objects.asleep(one) for one in wanted.old])
     _drop_emptied(session, wanted.scratch)
-    return my_follow.grant(session, wanted.target, wanted.grants, set(_names(wanted.new)))
+    said = my_follow.grant(session, wanted.target, wanted.grants, set(_names(wanted.new)))
+    _unmark(session, wanted.target, _new(wanted)[-1])
+    if wanted.stays and wanted.kept is not None:
+        _unmark(session, wanted.kept, _old(wanted)[-1])
+    return said
 
 
-def _go_back(session: Session, wanted: Swap) -> None:
-    """Put everything back as it was before the swap, however far it came."""
+def _go_back(session: Session, wanted: Swap) -> list[str]:
+    """Put everything back as it was before the swap, however far it came; return what of its grants is lost."""
     if _moved(session, wanted):
+        _stands(session, wanted)
+        _make_sure(session, wanted.target, wanted.old_attributes)
+        _make_sure(session, wanted.scratch, wanted.new_attributes)
         my_objects.drop(session, wanted.kept or "", _names(wanted.old))
         my_objects.drop(session, wanted.target, _names(wanted.new))
         _move(session, wanted, forward=False)
     my_follow.point(session, wanted.target, wanted.old_defaults, noted=wanted.target)
     _set_attributes(session, wanted.target, wanted.old_attributes)
     my_objects.make(session, wanted.target, wanted.old)
-    my_follow.grant(session, wanted.target, wanted.grants, set(_names(wanted.old)))
+    lost = my_follow.grant(session, wanted.target, wanted.grants, set(_names(wanted.old)))
+    _unmark(session, wanted.target, _old(wanted)[-1])
     if wanted.kept is not None:
         _drop_emptied(session, wanted.kept)
+    return lost
+
+
+def _make_sure(session: Session, schema: str, wanted: Attributes | None) -> None:
+    """Make `schema` if there is none: tables are about to be moved into it."""
+    charset = f" CHARACTER SET {wanted.charset} COLLATE {wanted.collation}" if wanted else ""
+    session.execute(f"CREATE DATABASE IF NOT EXISTS {quote(schema)}{charset}", f"creating {schema!r}")
 
 
 def _set_attributes(session: Session, schema: str, wanted: Attributes | None) -> None:

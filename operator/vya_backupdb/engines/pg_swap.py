@@ -113,7 +113,7 @@ class PostgreSQLPlacer:
                 _allow(session, wanted.kept, "true")
         return ()
 
-    def settle(self, begun: Swap) -> bool:
+    def settle(self, begun: Swap) -> tuple[bool, tuple[str, ...]]:
         """See `placing.Placer.settle`."""
         with self._server.session() as session:
             oids = tuple(filter(None, (begun.old_id, begun.new_id)))
@@ -127,7 +127,7 @@ class PostgreSQLPlacer:
                 f"the former {begun.target!r} is called {old!r} now, and the new one is not in its place",
                 hint=f"Look at both; ALTER DATABASE … RENAME TO brings {old!r} back.",
             )
-        return done
+        return done, ()
 
 
 def _of_sessions(target: str, sessions: Sequence[Mapping[str, Any]]) -> Iterator[Obstacle]:

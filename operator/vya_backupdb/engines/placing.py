@@ -58,8 +58,8 @@ class Placer(Protocol):
         Raise TargetExists if the name is taken meanwhile.
         """
 
-    def settle(self, begun: Swap) -> bool:
+    def settle(self, begun: Swap) -> tuple[bool, tuple[str, ...]]:
         """After a crash within `swap`: finish it if the new content stands under the target's name, else undo it.
 
-        Return whether it does. Calling it again changes nothing.
+        Return whether it does, and warnings. Calling it again changes nothing. Raise RestoreFailed if nobody can tell.
         """
