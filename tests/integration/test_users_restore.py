@@ -156,7 +156,9 @@ def test_what_one_database_needs_under_another_name(made: Scene, tmp_path: Path)
     due = users.due(planned)
     assert {one.account.name for one in planned.plan.accounts} == needed == {name for name, _ in due.begun}
     assert not any(mark in due.model_dump_json() for mark in ("SCRAM", "0x24", "IDENTIFIED", "PASSWORD"))
-    assert refused(make_accounts(session, planned)) == []
+    began: list[AccountKey] = []
+    assert refused(make_accounts(session, planned, began.extend)) == []
+    assert {one.name for one in began} == needed
     tables = () if server.product == "postgres" else (
         "CREATE TABLE u_new.item (id int, name text)", "CREATE PROCEDURE u_new.act() SELECT 1",
     )  # fmt: skip

@@ -68,7 +68,8 @@ class Target:
 class Wish:
     """What was asked for. `only` and `without` are globs over ``name`` or ``name@host``; `only` empty means all.
 
-    `databases` (None: all) are those whose grants and settings are wanted. `begun` are accounts that an earlier attempt
+    `databases` (None: all) are those whose grants and settings are wanted; an account that is made gets what needs no
+    other database to be there, all the same: nothing later would give it. `begun` are accounts that an earlier attempt
     at the same restore made, perhaps not wholly: they are finished, whatever `on_existing` says, and lose nothing.
     """
 
@@ -183,10 +184,12 @@ def _plan(account: AccountKey, kind: Kind, found: list[Step], target: Target, wi
         return AccountPlan(account, kind, Action.SKIP, "exists already")
     if lacking := _lacking(found, target):
         return AccountPlan(account, kind, Action.UNSUPPORTED, f"the server has no authentication plugin {lacking!r}")
+    if exists and account not in wish.begun:  # what it may do in other databases is not what was asked for
+        found = [one for one in found if _is_in(one.statement, wish)]
     if exists:
         why = "an earlier attempt began to make it" if account in wish.begun else "exists already"
         return AccountPlan(account, kind, Action.REPLACE, why, _replacing(account, found, target, wish))
-    return AccountPlan(account, kind, Action.CREATE, "", tuple(found))
+    return AccountPlan(account, kind, Action.CREATE, _elsewhere(found, wish), tuple(found))
 
 
 def _everyone(account: AccountKey, found: list[Step], wish: Wish) -> AccountPlan:
@@ -195,6 +198,14 @@ def _everyone(account: AccountKey, found: list[Step], wish: Wish) -> AccountPlan
         why = "holds for every account; name it with --user, or use --on-existing replace, to add what the file has"
         return AccountPlan(account, "everyone", Action.SKIP, why)
     return AccountPlan(account, "everyone", Action.GRANT, "", tuple(found))
+
+
+def _elsewhere(found: Iterable[Step], wish: Wish) -> str:
+    """Return what an account that is made whole gets beyond the databases that are wanted; '' where that is nothing."""
+    every = {one.statement.header.database for one in found if not _is_in(one.statement, wish)}
+    names = sorted(repr(one) for one in every)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"gets what it may do in other databases, too: {', '.join(names[:_SHOWN])}{more}" if names else ""
 
 
 def _lacking(found: Iterable[Step], target: Target) -> str | None:

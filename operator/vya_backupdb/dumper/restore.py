@@ -189,8 +189,7 @@ class _Restore:
     def _make(self, journal: Journal, lock: HeldLock, saved: str | None, planned: PlannedUsers | None) -> None:
         """Make the accounts, build the new content and put it in place."""
         if planned is not None:
-            result = make_accounts(self._session, planned)
-            journal.began({one.plan.account for one in result.accounts if one.done})
+            result = make_accounts(self._session, planned, journal.began)
             self._warn(result.notes)
             self._users = reported(result)
         count = self._build(journal)

@@ -5,7 +5,7 @@ before the first is made. So whoever settles a restore that died gives what is d
 of the former one for its own, instead of leaving them half made because they exist. No account is ever dropped.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,6 +18,7 @@ from vya_backupdb.dumper.accounts import PlannedUsers, UsersResult, plan_users, 
 from vya_backupdb.dumper.restore_request import WithUsers
 from vya_backupdb.dumper.restore_source import Source
 from vya_backupdb.dumper.session import Session
+from vya_backupdb.engines.accounts import Accounts
 from vya_backupdb.storage.tree import InstanceTree
 
 _CHANGED: Final = frozenset({Action.CREATE, Action.REPLACE, Action.GRANT})
@@ -55,16 +56,19 @@ def find_users(session: Session, wanted: WithUsers, tree: InstanceTree, source: 
     return RunUsers(stored.id, read_stored(tree, stored), target, wanted)
 
 
-def needed_accounts(file: UsersFile, database: str, names: Collection[str] = ()) -> frozenset[AccountKey]:
+def needed_accounts(
+    accounts: Accounts, file: UsersFile, database: str, names: Collection[str] = ()
+) -> frozenset[AccountKey]:
     """Return the accounts that `database` needs: who holds something of it, `names` (owners, grantees, definers as
-    ``name`` or ``name@host``), and the roles that those have, and so on."""
+    ``name`` or ``name@host``), the roles that those have, and who gave them, and so on."""
     found = {
         one.header.account
         for one in file.statements
-        if one.header.database == database or {one.header.account.name, str(one.header.account)} & set(names)
+        if accounts.reaches(one, database) or {one.header.account.name, str(one.header.account)} & set(names)
     }
     while True:
-        more = {one.header.of for one in file.statements if one.header.of and one.header.account in found} - found
+        of_found = (one for one in file.statements if one.header.account in found)
+        more = {each for one in of_found for each in accounts.needs(one)} - found
         if not more:
             known = file.accounts()
             return frozenset(one for one in found if one in known and known[one] != "everyone")
@@ -90,9 +94,9 @@ class DatabaseUsers:
     ) -> None:
         self._session, self._id = session, users.id
         accounts = session.engine.accounts()
-        needed = needed_accounts(users.file, database, names)
+        needed = needed_accounts(accounts, users.file, database, names)
         statements = tuple(
-            accounts.retarget(one, to_database) if one.header.database == database else one
+            _for_target(accounts, one, database, to_database) if accounts.reaches(one, database) else one
             for one in users.file.statements
             if one.header.account in needed
         )
@@ -134,9 +138,22 @@ class DatabaseUsers:
         )
 
 
-def make_accounts(session: Session, planned: PlannedUsers) -> UsersResult:
-    """Make the accounts; return what became of each. Raise RestoreFailed if one that is needed is not there then."""
+def _for_target(accounts: Accounts, one: Statement, database: str, to_database: str) -> Statement:
+    """Return what reaches `database` as it is to reach `to_database`; a pattern that fits both stays what it is."""
+    if database == to_database or (one.header.database != database and accounts.reaches(one, to_database)):
+        return replace(one, header=replace(one.header, database=to_database))
+    return accounts.retarget(one, to_database)
+
+
+def make_accounts(
+    session: Session, planned: PlannedUsers, began: Callable[[Collection[AccountKey]], None]
+) -> UsersResult:
+    """Make the accounts; return what became of each. Raise RestoreFailed if one that is needed is not there then.
+
+    `began` is told first which of them were made or changed: another that comes into being later is somebody else's.
+    """
     result = restore_users(session, planned)
+    began({one.plan.account for one in result.accounts if one.done})
     failed = [one for one in result.accounts if one.unmade]
     if failed:
         existing = session.engine.accounts().target()[0].existing

@@ -74,6 +74,12 @@ class Accounts(Protocol):
     def tablespaces(self, file: UsersFile) -> tuple[AccountPlan, ...]:
         """Return how the file's tablespaces are made (an entry each); they are restored only where that is asked."""
 
+    def reaches(self, statement: Statement, database: str) -> bool:
+        """Whether a statement gives something in `database` by its name, or by a pattern of names that fits it."""
+
+    def needs(self, statement: Statement) -> tuple[AccountKey, ...]:
+        """Return whom a statement needs beside the account that it is for: the role that it gives, and who gives it."""
+
     def retarget(self, statement: Statement, database: str) -> Statement:
         """Return a statement that concerns one database (`header.database`) for another name of it."""
 

@@ -79,6 +79,14 @@ class MyAccounts:
         """See `Accounts.tablespaces`: a users file of these servers holds none."""
         return ()
 
+    def reaches(self, statement: Statement, database: str) -> bool:
+        """See `Accounts.reaches`."""
+        return my_grants.reaches(statement, database)
+
+    def needs(self, statement: Statement) -> tuple[AccountKey, ...]:
+        """See `Accounts.needs`: nobody remembers here who gave a role."""
+        return (statement.header.of,) if statement.header.of else ()
+
     def retarget(self, statement: Statement, database: str) -> Statement:
         """See `Accounts.retarget`."""
         return my_grants.retarget(statement, database)

@@ -94,6 +94,14 @@ def rows(statements: Iterator[Statement] | tuple[Statement, ...], database: str 
     return found
 
 
+def reaches(statement: Statement, database: str) -> bool:
+    """Whether a grant on a database, or on something in it, concerns `database`: by its name, or by a pattern."""
+    if statement.header.database is None:
+        return False
+    match = _GRANT.fullmatch(statement.sql)
+    return statement.header.database == database or (match is not None and _holds(match, database))
+
+
 def retarget(statement: Statement, database: str) -> Statement:
     """Return a grant on a database, or on something in it, for another name of that database."""
     match = _GRANT.fullmatch(statement.sql)

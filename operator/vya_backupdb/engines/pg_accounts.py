@@ -23,6 +23,8 @@ _ATTRIBUTES: Final = re.compile(r'(ALTER ROLE "(?:[^"]|"")*" WITH)((?: (?:NO)?[A
 _MEMBERSHIP: Final = re.compile(
     r'(GRANT "(?:[^"]|"")*" TO "(?:[^"]|"")*") WITH (ADMIN TRUE, )?INHERIT TRUE, SET TRUE(?= GRANTED BY "|$)'
 )
+#: At the very end of a membership, where no name that holds these words can stand: its quotes would be doubled.
+_GRANTOR: Final = re.compile(r' GRANTED BY "((?:[^"]|"")*)"\Z')
 _FOR_SUPERUSERS: Final = re.compile(r" (?:NOSUPERUSER|NOREPLICATION|NOBYPASSRLS)\b")
 
 
@@ -76,6 +78,17 @@ class PgAccounts:
             rows = session.rows("SELECT spcname AS name FROM pg_catalog.pg_tablespace", "listing the tablespaces")
             there = {row["name"] for row in rows}
             return tuple(pg_tablespaces.plan(session, one, there) for one in file.tablespaces)
+
+    def reaches(self, statement: Statement, database: str) -> bool:
+        """See `Accounts.reaches`."""
+        return statement.header.database == database
+
+    def needs(self, statement: Statement) -> tuple[AccountKey, ...]:
+        """See `Accounts.needs`: a grantor that is missing would have the membership refused."""
+        if statement.header.of is None:
+            return ()
+        by = _GRANTOR.search(statement.sql)
+        return (statement.header.of, *((AccountKey(by[1].replace('""', '"')),) if by else ()))
 
     def retarget(self, statement: Statement, database: str) -> Statement:
         """See `Accounts.retarget`."""
