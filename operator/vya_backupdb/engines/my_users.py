@@ -61,7 +61,7 @@ class _Reader:
             # hashes of caching_sha2_password hold raw bytes; as text they would not survive
             self._session.execute("SET SESSION print_identified_with_as_hex = ON", "asking for hashes as hex")
         rows = _accounts(self._session, self._product)
-        accounts = [one for one in rows if not SYSTEM.fullmatch(one.user)]
+        accounts = [one for one in rows if not SYSTEM.fullmatch(one.user) and self._can_be_told(one)]
         everyone = [one for one in rows if one.is_role and one.user == _PUBLIC and self._product == "MariaDB"]
         definitions = Definitions(self._session, self._product)
         made = [statement for one in accounts for statement in definitions.of(one)]
@@ -77,6 +77,16 @@ class _Reader:
         phased = sorted((*made, *granted), key=lambda one: one.header.phase)  # stable; 'accounts' before 'grants'
         warnings = (*definitions.warnings, *self._warnings)
         return Read(UsersFile(head, tuple(phased)), warnings, definitions.fallback)
+
+    def _can_be_told(self, account: Account) -> bool:
+        """Whether it has a name of its own: MySQL knows an account, and a role, of an empty host beside that of '%'."""
+        told = bool(account.host) or self._product == "MariaDB" or not (account.is_role or not account.user)
+        if not told:
+            name = f"'{account.user}'@''"
+            self._warnings.append(
+                f"account {name} is left out: give it the host '%', which means the same (RENAME USER)"
+            )
+        return told
 
     def _privileges(self, account: Account) -> Iterator[Statement]:
         found, unread = privileges(self._session, account, EVERYONE if account.user == _PUBLIC else account.key)
