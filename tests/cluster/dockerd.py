@@ -64,7 +64,9 @@ def _argv() -> tuple[str, ...]:
     return (
         "dockerd", "--host", f"unix://{paths.SOCKET}", "--group", grp.getgrgid(os.getgid()).gr_name,
         "--data-root", str(paths.cache() / "docker"), "--exec-root", str(paths.EXEC_ROOT),
-        "--pidfile", str(paths.PID_FILE), "--bip", paths.ENGINE_BRIDGE, "--default-address-pool", paths.ADDRESS_POOL,
+        # a proxy in front of each port copies every byte of a test's server once more
+        "--userland-proxy=false", "--pidfile", str(paths.PID_FILE),
+        "--bip", paths.ENGINE_BRIDGE, "--default-address-pool", paths.ADDRESS_POOL,
     )  # fmt: skip
 
 
