@@ -93,6 +93,12 @@ def test_what_another_made_anew_is_no_result_and_stays(server: Server, one: Rest
     assert one.restore("shop", "rename").exit_code == 0
     (kept,) = own(server)
     assert (found(server)[1], server.sql(f"SELECT a FROM {kept}.v")) == ([(1,)], [(7,)])
+    (kept,) = own(server)
+    server.sql(f"DROP DATABASE {kept}")
+    killed(one, "rename", "DROP VIEW", after=2)  # the second is the target's own
+    server.sql("DROP DATABASE shop; CREATE DATABASE shop; CREATE TABLE shop.t AS SELECT 9 AS a")
+    assert settled(one) == [False]
+    assert (server.sql("SHOW TABLES", database="shop"), own(server)) == ([("t",)], [])
     server.sql("DROP DATABASE shop")
     killed(one, "fail", "DROP TABLE")  # loaded in its place, and no longer marked
     server.sql("DROP DATABASE shop; CREATE DATABASE shop")

@@ -72,7 +72,8 @@ def prepare(session: Session, scratch: str, target: str, *, kept: str, stays: bo
 def swap(server: Server, wanted: Swap) -> tuple[str, ...]:
     """See `placing.Placer.swap`."""
     with server.session() as session:
-        _mark(session, wanted)
+        _mark(session, wanted.target, _old(wanted)[-1])
+        _mark(session, wanted.scratch, _new(wanted)[-1])
         _rehearse(session, wanted)
     try:
         with server.session() as session:
@@ -117,10 +118,9 @@ def _new(wanted: Swap) -> tuple[str, ...]:
     return (*wanted.new_tables, wanted.kept or "")
 
 
-def _mark(session: Session, wanted: Swap) -> None:
-    for schema, marker in ((wanted.target, _old(wanted)[-1]), (wanted.scratch, _new(wanted)[-1])):
-        sql = f"CREATE TABLE IF NOT EXISTS {_table(schema, marker)} (nothing int PRIMARY KEY)"
-        session.execute(sql, f"marking {schema!r}")
+def _mark(session: Session, schema: str, marker: str) -> None:
+    sql = f"CREATE TABLE IF NOT EXISTS {_table(schema, marker)} (nothing int PRIMARY KEY)"
+    session.execute(sql, f"marking {schema!r}")
 
 
 def _unmark(session: Session, schema: str, marker: str) -> None:
@@ -149,7 +149,7 @@ def _stands(session: Session, moved: Swap) -> bool:
     raise RestoreFailed(
         f"{moved.target!r} was dropped and made anew by somebody, after a restore to it was cut short",
         hint=f"Look at it and at {moved.kept!r}, which it was before. Drop it if it is of no use, and give the same"
-        " command again: that brings the former one back first.",
+        " command again: that brings the former one back first. Else remove the journal (.runs/*.restore) of that run.",
     )
 
 
@@ -212,10 +212,10 @@ def _move(session: Session, wanted: Swap, *, forward: bool) -> None:
     target, kept, scratch = wanted.target, wanted.kept or "", wanted.scratch
     if forward:
         moves = [*_moves(_old(wanted), target, kept), *_moves(_new(wanted), scratch, target)]
-    else:  # somebody may have dropped the target since; markers go when all is done
-        here, there = set(tables(session, target)), {*wanted.old_tables, *tables(session, kept)}
-        moves = [*_moves([one for one in _new(wanted) if one in here], target, scratch)]
-        moves += _moves([one for one in _old(wanted) if one in there], kept, target)
+    else:  # somebody may have dropped the target since
+        here = set(tables(session, target))
+        new = [one for one in _new(wanted) if one in here]
+        moves = [*_moves(new, target, scratch), *_moves(_old(wanted), kept, target)]
     session.execute(f"RENAME TABLE {', '.join(moves)}", f"moving the tables of {target!r}")
 
 
@@ -254,16 +254,23 @@ def _go_back(session: Session, wanted: Swap) -> list[str]:
         _stands(session, wanted)
         _make_sure(session, wanted.target, wanted.old_attributes)
         _make_sure(session, wanted.scratch, wanted.new_attributes)
+        _mark(session, wanted.kept or "", _old(wanted)[-1])
         my_objects.drop(session, wanted.kept or "", _names(wanted.old))
         my_objects.drop(session, wanted.target, _names(wanted.new))
         _move(session, wanted, forward=False)
+    lost = _put_back(session, wanted) if _old(wanted)[-1] in tables(session, wanted.target) else []
+    if wanted.kept is not None:
+        _drop_emptied(session, wanted.kept)
+    return lost
+
+
+def _put_back(session: Session, wanted: Swap) -> list[str]:
+    """Make again what was dropped from the target, which is marked: else nothing was, or it is somebody else's now."""
     my_follow.point(session, wanted.target, wanted.old_defaults, noted=wanted.target)
     _set_attributes(session, wanted.target, wanted.old_attributes)
     my_objects.make(session, wanted.target, wanted.old)
     lost = my_follow.grant(session, wanted.target, wanted.grants, set(_names(wanted.old)))
     _unmark(session, wanted.target, _old(wanted)[-1])
-    if wanted.kept is not None:
-        _drop_emptied(session, wanted.kept)
     return lost
 
 
