@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 from tests.clients import clients_of
 from tests.fixtures import samples
 from tests.fixtures.restoring import Restoring, restoring
@@ -105,6 +106,29 @@ def test_what_another_made_anew_is_no_result_and_stays(server: Server, one: Rest
     with pytest.raises(TargetExists):
         one.restore("shop")
     assert server.sql("SHOW TABLES", database="shop") == []
+
+
+def test_a_database_that_another_makes_first_is_not_taken_away(server: Server, one: Restoring) -> None:
+    """Even an empty one, or one of routines alone: it was never ours."""
+
+    def first(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("CREATE DATABASE"):
+            server.sql("CREATE DATABASE IF NOT EXISTS theirs")
+
+    event.listen(Engine, "before_cursor_execute", first)
+    try:
+        with pytest.raises(TargetExists, match="exists already"):
+            one.restore("theirs", database="shop")
+    finally:
+        event.remove(Engine, "before_cursor_execute", first)
+    assert "theirs" in samples.names(server)
+    assert one.session().tree.undertakings().all() == []
+    server.sql("DROP DATABASE theirs")
+    assert one.killed(1, lambda: one.restore("theirs", database="shop"), words=("CREATE DATABASE",))
+    server.sql("CREATE PROCEDURE helps() SELECT 1", database="theirs")
+    with pytest.raises(TargetExists):
+        one.restore("theirs", database="shop")
+    assert server.sql("SELECT routine_name FROM information_schema.routines WHERE routine_schema = 'theirs'")
 
 
 def test_a_grant_that_a_crash_lost_is_told(server: Server, one: Restoring) -> None:

@@ -34,6 +34,10 @@ class Journal:
         """Note that the server has it now, and what tells it from others."""
         self._note(phase=Phase.LOADING, identity=self._engine.placer.identity(self.one.made))
 
+    def not_made(self) -> None:
+        """Note that `one.made` was another's before it could be ours: there is nothing to take away."""
+        self._note(made=self.one.marker)
+
     def began(self, made: Collection[AccountKey]) -> None:
         """Note which accounts the restore has really made, of those that it had noted beforehand."""
         users = self.one.users
@@ -92,8 +96,10 @@ def settle(engine: Engine, journals: Undertakings, one: Undertaking) -> tuple[Un
 
 
 def _is_ours(engine: Engine, one: Undertaking) -> bool:
-    """Whether what stands under the noted name can be what we made: nothing was loaded yet."""
-    return engine.placer.identity(one.made) == one.marker or not engine.count(one.made).tables
+    """Whether what stands under the noted name can be what we made: nothing at all was loaded yet."""
+    if engine.placer.identity(one.made) == one.marker:
+        return True
+    return not engine.count(one.made).tables and not engine.count_objects((one.made,)).get(one.made)
 
 
 def _settle_in_place(engine: Engine, one: Undertaking) -> bool:

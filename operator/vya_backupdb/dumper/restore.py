@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from datetime import datetime
 
 from vya_backupdb.domain import schema
-from vya_backupdb.domain.errors import BackupDBError, Busy, RestoreFailed, StorageError
+from vya_backupdb.domain.errors import BackupDBError, Busy, RestoreFailed, StorageError, TargetExists
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import AccountReport, RunReport
 from vya_backupdb.domain.undertaking import OnExisting, Undertaking
@@ -201,7 +201,11 @@ class _Restore:
         """Create, load, apply what the dump lacks, and compare; return what is there."""
         made, marker = journal.one.made, journal.one.marker
         self._step(Step.CREATING)
-        notes = self._engine.create(made, self._plan.settings, marker="" if self._plan.beside else marker)
+        try:
+            notes = self._engine.create(made, self._plan.settings, marker="" if self._plan.beside else marker)
+        except TargetExists:
+            journal.not_made()
+            raise
         journal.made()
         self._load(made)
         self._step(Step.FINISHING)
