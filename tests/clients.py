@@ -6,6 +6,7 @@ starts it with them. The official images hold the same programs as the local one
 """
 
 import fcntl
+import functools
 import shutil
 import tempfile
 import uuid
@@ -48,6 +49,7 @@ def shipped_clients() -> tuple[str, ...]:
     return clients_of(*SHIPPED)
 
 
+@functools.cache
 def _clients_of(server: str) -> str:
     image = skip_without_image(server)
     engine = ensure_engine()

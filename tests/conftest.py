@@ -17,7 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
 
-pytest_plugins = ["tests.servers", "tests.fixtures.volumes"]
+pytest_plugins = ["tests.servers", "tests.fixtures.volumes", "tests.fixtures.rigs"]
 
 _ORDER = {"unit": 0, "contract": 1, "integration": 2, "e2e": 3}
 #: The life of a second cluster in namespaces of its own: the one file of e2e that needs no stage.

@@ -105,6 +105,11 @@ class Server:
         networks: dict[str, dict[str, str]] = container.attrs["NetworkSettings"]["Networks"]
         return next(network["IPAddress"] for network in networks.values())
 
+    def quoted(self, name: str) -> str:
+        """Return a name in the product's quotes."""
+        mark = '"' if self.product == "postgres" else "`"
+        return mark + name.replace(mark, mark * 2) + mark
+
     def connect(self, database: str | None = None, *, user: str | None = None, password: str | None = None) -> Any:
         """Return an open connection in autocommit mode (psycopg's or PyMySQL's); the caller closes it."""
         user, password = user or self.user, self.password if password is None else password

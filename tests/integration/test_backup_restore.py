@@ -21,11 +21,8 @@ Servers = Callable[[str], Server]
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Server]:
     """A real server; whatever databases a test leaves on it are dropped."""
-    server = servers(request.param)
-    before = samples.names(server)
-    yield server
-    for name in samples.names(server) - before:
-        samples.drop(server, name)
+    with samples.swept(servers(request.param)) as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,40 +1,18 @@
 """MariaDB 10.11 and 11.8, MySQL 9.7: what is dumped comes back, byte for byte; what is not whole is refused."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pymysql
 import pytest
-from tests.clients import clients_of, shipped_clients
+from tests.clients import clients_of
 from tests.fixtures.engine_rig import Rig, rig
 from tests.fixtures.scratch_databases import (
     MYSQL_EVERYTHING,
     Make,
-    mysql_databases,
     run,
 )
 from tests.servers import Server
-
-VERSIONS = ("mariadb:10.11", "mariadb:11.8", "mysql:9.7")
-
-
-@pytest.fixture(params=VERSIONS)
-def my(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
-    """Each server, with the clients that we ship."""
-    return rig(servers(request.param), shipped_clients())
-
-
-@pytest.fixture
-def maria(servers: Callable[[str], Server]) -> Rig:
-    """One server, where the product makes no difference."""
-    return rig(servers("mariadb:11.8"), shipped_clients())
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with mysql_databases() as making:
-        yield making
 
 
 def test_everything_in_a_database_comes_back(my: Rig, make: Make) -> None:

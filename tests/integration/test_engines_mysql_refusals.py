@@ -7,7 +7,6 @@ from tests.clients import clients_of, shipped_clients
 from tests.fixtures.engine_rig import Rig, rig
 from tests.fixtures.scratch_databases import (
     Make,
-    mysql_databases,
     run,
 )
 from tests.servers import Server
@@ -23,14 +22,6 @@ from vya_backupdb.domain.errors import (
 )
 from vya_backupdb.domain.metadata import DatabaseSettings
 
-VERSIONS = ("mariadb:10.11", "mariadb:11.8", "mysql:9.7")
-
-
-@pytest.fixture(params=VERSIONS)
-def my(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
-    """Each server, with the clients that we ship."""
-    return rig(servers(request.param), shipped_clients())
-
 
 @pytest.fixture
 def watching(my: Rig) -> Iterator[Rig]:
@@ -38,19 +29,6 @@ def watching(my: Rig) -> Iterator[Rig]:
     my.server.sql("CREATE USER watcher IDENTIFIED BY 'pw'; GRANT SELECT, PROCESS ON *.* TO watcher")
     yield rig(my.server, shipped_clients(), user="watcher", password="pw")
     my.server.sql("DROP USER watcher")
-
-
-@pytest.fixture
-def maria(servers: Callable[[str], Server]) -> Rig:
-    """One server, where the product makes no difference."""
-    return rig(servers("mariadb:11.8"), shipped_clients())
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with mysql_databases() as making:
-        yield making
 
 
 @pytest.mark.parametrize("name", ["plain", "o-dd n\u00e4me"])

@@ -1,6 +1,6 @@
 """PostgreSQL 15, 17 and 18: what is dumped comes back, byte for byte; what is not whole is refused."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from tests.clients import clients_of, shipped_clients
@@ -8,32 +8,10 @@ from tests.fixtures.engine_rig import Rig, rig
 from tests.fixtures.scratch_databases import (
     POSTGRESQL_EVERYTHING,
     Make,
-    postgresql_databases,
 )
 from tests.servers import Server
 
 from vya_backupdb.domain.metadata import DatabaseSettings
-
-VERSIONS = ("postgres:15", "postgres:17", "postgres:18")
-
-
-@pytest.fixture(params=VERSIONS)
-def pg(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
-    """Each version of the server, with the clients that we ship."""
-    return rig(servers(request.param), shipped_clients())
-
-
-@pytest.fixture
-def pg17(servers: Callable[[str], Server]) -> Rig:
-    """One version, where the version makes no difference."""
-    return rig(servers("postgres:17"), shipped_clients())
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with postgresql_databases() as making:
-        yield making
 
 
 def test_everything_in_a_database_comes_back(pg: Rig, make: Make) -> None:

@@ -1,15 +1,11 @@
 """PostgreSQL: what is not whole, not there or not allowed is refused, and said; locks and coverage."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
 from tests.clients import shipped_clients
 from tests.fixtures.engine_rig import Rig, rig
 from tests.fixtures.scratch_databases import (
     Make,
-    postgresql_databases,
 )
-from tests.servers import Server
 
 from vya_backupdb.domain.errors import (
     Busy,
@@ -21,27 +17,6 @@ from vya_backupdb.domain.errors import (
 )
 from vya_backupdb.domain.metadata import DatabaseSettings
 from vya_backupdb.engines.base import DatabaseInfo
-
-VERSIONS = ("postgres:15", "postgres:17", "postgres:18")
-
-
-@pytest.fixture(params=VERSIONS)
-def pg(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
-    """Each version of the server, with the clients that we ship."""
-    return rig(servers(request.param), shipped_clients())
-
-
-@pytest.fixture
-def pg17(servers: Callable[[str], Server]) -> Rig:
-    """One version, where the version makes no difference."""
-    return rig(servers("postgres:17"), shipped_clients())
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with postgresql_databases() as making:
-        yield making
 
 
 @pytest.mark.parametrize(

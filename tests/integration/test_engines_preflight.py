@@ -1,27 +1,19 @@
 """What a dump would lack is named before it begins, with the statement that mends it; and the statement does."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from tests.clients import shipped_clients
 from tests.fixtures.engine_rig import Rig, rig
-from tests.fixtures.scratch_databases import Make, mysql_databases, postgresql_databases, run
+from tests.fixtures.scratch_databases import Make, run
 from tests.servers import Server
 
 from vya_backupdb.domain.errors import DumpFailed, PrivilegeMissing
 from vya_backupdb.domain.report import Finding
 from vya_backupdb.engines.findings import require_dumpable
-
-MY = ("mariadb:10.11", "mariadb:11.8", "mysql:9.7")
-
-
-@pytest.fixture(params=MY)
-def my(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
-    """Each server of the family, as its administrator."""
-    return rig(servers(request.param), shipped_clients())
 
 
 @pytest.fixture
@@ -30,30 +22,10 @@ def mysql(servers: Callable[[str], Server]) -> Rig:
     return rig(servers("mysql:9.7"), shipped_clients())
 
 
-@pytest.fixture
-def maria(servers: Callable[[str], Server]) -> Rig:
-    """MariaDB, as its administrator."""
-    return rig(servers("mariadb:11.8"), shipped_clients())
-
-
 @pytest.fixture(params=["postgres:15", "postgres:18"])
 def pg(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
     """The oldest and the newest PostgreSQL, as its administrator."""
     return rig(servers(request.param), shipped_clients())
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    """MySQL's and MariaDB's databases that are dropped afterwards."""
-    with mysql_databases() as making:
-        yield making
-
-
-@pytest.fixture
-def make_pg() -> Iterator[Make]:
-    """PostgreSQL's databases and roles that are dropped afterwards."""
-    with postgresql_databases() as making:
-        yield making
 
 
 def blocking(found: tuple[Finding, ...]) -> list[Finding]:
@@ -251,9 +223,9 @@ SELECT lo_from_bytea(4242, 'x');
 """
 
 
-def test_what_a_plain_role_may_not_read_is_named_and_granted(pg: Rig, make_pg: Make) -> None:
-    name = make_pg(pg.server, "sealed", SEALED)
-    make_pg(pg.server, 'pl"ain', kind="ROLE", options="LOGIN PASSWORD 'pw'")
+def test_what_a_plain_role_may_not_read_is_named_and_granted(pg: Rig, make: Make) -> None:
+    name = make(pg.server, "sealed", SEALED)
+    make(pg.server, 'pl"ain', kind="ROLE", options="LOGIN PASSWORD 'pw'")
     plain = rig(pg.server, shipped_clients(), user='pl"ain', password="pw")
     found = blocking(plain.engine.inspect(name))
     text = "\n".join(one.message for one in found)
@@ -274,13 +246,13 @@ def test_what_a_plain_role_may_not_read_is_named_and_granted(pg: Rig, make_pg: M
     assert b"4242" in plain.dump(name).sql
 
 
-def test_what_only_superusers_see_is_named(pg: Rig, make_pg: Make) -> None:
-    name = make_pg(
+def test_what_only_superusers_see_is_named(pg: Rig, make: Make) -> None:
+    name = make(
         pg.server,
         "subscribed",
         "CREATE SUBSCRIPTION news CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE);",
     )
-    make_pg(pg.server, "plain", kind="ROLE", options="LOGIN PASSWORD 'pw' BYPASSRLS")
+    make(pg.server, "plain", kind="ROLE", options="LOGIN PASSWORD 'pw' BYPASSRLS")
     pg.server.sql("GRANT pg_read_all_data TO plain")
     try:
         (finding,) = rig(pg.server, (), user="plain", password="pw").engine.inspect(name)

@@ -8,8 +8,9 @@ import pytest
 from tests.fixtures import in_process
 from tests.fixtures.faulty import assert_heals
 from tests.fixtures.pausing import Pause
-from tests.fixtures.places import execute, place, row_of
+from tests.fixtures.places import place, row_of
 from tests.fixtures.proxy import Proxy, proxied
+from tests.fixtures.scratch_databases import run
 from tests.fixtures.workspace import Workspace, finish
 from tests.servers import Server
 
@@ -27,7 +28,7 @@ _FILL = {
 
 def fill(server: Server) -> None:
     """Make the large table."""
-    execute(server, NAME, _FILL["postgres" if server.product == "postgres" else "mysql"])
+    run(server, NAME, _FILL["postgres" if server.product == "postgres" else "mysql"])
 
 
 @pytest.mark.parametrize("name", ["postgres:17", "mariadb:11.8", "mysql:9.7"])

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fixtures.places import Place, execute, place, row_of
+from tests.fixtures.places import Place, place, row_of
+from tests.fixtures.scratch_databases import run
 from tests.servers import Server
 
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -74,7 +75,7 @@ def here(request: pytest.FixtureRequest, servers: Callable[[str], Server], tmp_p
     server = servers(request.param)
     server.sql(f"CREATE DATABASE {NAME}")
     try:
-        execute(server, NAME, _FILL["postgres" if server.product == "postgres" else "mysql"])
+        run(server, NAME, _FILL["postgres" if server.product == "postgres" else "mysql"])
         with impatient(server), place(server, tmp_path) as made:
             yield made
     finally:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.fixtures.places import Place, execute, place, row_of
-from tests.fixtures.scratch_databases import mysql_databases, postgresql_databases
+from tests.fixtures.places import Place, place, row_of
+from tests.fixtures.scratch_databases import databases, run
 from tests.servers import Server
 
 from vya_backupdb.domain.exitcodes import ExitCode
@@ -26,11 +26,10 @@ _FILL = {
 def moving(request: pytest.FixtureRequest, servers: Callable[[str], Server], tmp_path: Path) -> Iterator[Place]:
     """A place with a database of two tables, and one backup of it."""
     server = servers(request.param)
-    making = postgresql_databases() if server.product == "postgres" else mysql_databases()
-    with place(server, tmp_path) as here, making as make:
+    with place(server, tmp_path) as here, databases() as make:
         make(server, NAME)
         fill = _FILL["postgres" if here.is_postgresql else "mysql"]
-        execute(server, NAME, fill.format("t"), fill.format("u"))
+        run(server, NAME, fill.format("t"), fill.format("u"))
         assert here.backup("earlier", NAME).exit_code == ExitCode.OK
         yield here
 
@@ -52,7 +51,7 @@ def test_a_table_that_changes_before_the_client_reads_it(moving: Place, kind: st
     running = moving.begin(moving.backup, "moving", NAME)
     moving.pause.wait()
     changes = statements(moving, kind)
-    changing = moving.begin(execute, moving.server, NAME, *changes)
+    changing = moving.begin(run, moving.server, NAME, *changes)
     was_done = moving.until_done_or_blocked(changing, changes[0][:8])
     moving.pause.release()
     report = running.result()
@@ -83,7 +82,7 @@ def test_definitions_that_change_in_the_middle_of_a_dump(moving: Place) -> None:
     """Blocked until its end, or the dump fails; and a later one holds what is there then."""
     fill = _FILL["postgres" if moving.is_postgresql else "mysql"]
     long = "repeat(md5(n::text), 40)" if moving.is_postgresql else "REPEAT(SHA2(n, 256), 20)"  # more than a pipe takes
-    execute(
+    run(
         moving.server,
         NAME,
         "DROP TABLE t",
@@ -94,7 +93,7 @@ def test_definitions_that_change_in_the_middle_of_a_dump(moving: Place) -> None:
         kept = len(moving.backups(NAME))
         running = moving.begin(moving.backup, f"moving-{number}", NAME)
         moving.pause.wait()
-        changing = moving.begin(execute, moving.server, NAME, statement)
+        changing = moving.begin(run, moving.server, NAME, statement)
         was_done = moving.until_done_or_blocked(changing, statement[:9])
         moving.pause.release()
         report = running.result()
@@ -111,7 +110,7 @@ def test_definitions_that_change_in_the_middle_of_a_dump(moving: Place) -> None:
         else:
             assert report.exit_code == ExitCode.OK, report
             _assert_whole(moving)
-        execute(moving.server, NAME, "DROP TABLE IF EXISTS u", fill.format("u"))
+        run(moving.server, NAME, "DROP TABLE IF EXISTS u", fill.format("u"))
     moving.workspace.assert_tidy()
 
 
@@ -125,7 +124,7 @@ def _assert_whole(moving: Place) -> None:
 
 
 def test_a_database_that_is_dropped_under_its_dump_fails_alone(moving: Place) -> None:
-    execute(moving.server, NAME, "CREATE DATABASE staying")
+    run(moving.server, NAME, "CREATE DATABASE staying")
     try:
         moving.client(lambda real: moving.pause.before(real, NAME))
         running = moving.begin(moving.backup, "moving", NAME, "staying")

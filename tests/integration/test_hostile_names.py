@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.clients import shipped_clients
+from tests.fixtures import samples
 from tests.fixtures.engine_rig import KINDS
 from tests.fixtures.workspace import Workspace
 from tests.servers import Server
@@ -54,13 +55,14 @@ def names(server: Server) -> Iterator[tuple[str, ...]]:
     """Databases of these names, each with a table of the same name and one row; gone afterwards."""
     made = (*EVERYWHERE, *OF[server.product])
     for name in made:
-        server.sql(f"CREATE DATABASE {_quoted(server, name)}")
-        server.sql(f"CREATE TABLE {_quoted(server, name)} (id int PRIMARY KEY, v varchar(300))", database=name)
-        table = _quoted(server, name).replace("%", "%%")  # the drivers take a single one for a place
-        server.sql(f"INSERT INTO {table} VALUES (1, %s)", (name,), database=name)
+        server.sql(f"CREATE DATABASE {server.quoted(name)}")
+        with server.session(name) as run:
+            run(f"CREATE TABLE {server.quoted(name)} (id int PRIMARY KEY, v varchar(300))")
+            table = server.quoted(name).replace("%", "%%")  # the drivers take a single one for a place
+            run(f"INSERT INTO {table} VALUES (1, %s)", (name,))
     yield made
     for name in made:
-        _drop(server, name)
+        samples.drop(server, name)
 
 
 def test_names_that_attack_are_nothing_but_names(
@@ -76,7 +78,7 @@ def test_names_that_attack_are_nothing_but_names(
     listed = json.loads(work.run("list", "--format", "json").out)[0]["databases"]
     assert set(names) - {one["name"] for one in listed if one["status"] == "success"} == set()
     for name in names:
-        _drop(server, name)
+        samples.drop(server, name)
     # in this process: two dozen programs would take half a minute to start
     monkeypatch.setenv("VYA_BACKUPDB_CLIENT_PATH", work.environment["VYA_BACKUPDB_CLIENT_PATH"])
     where = ("--config", str(work.root / "config.yaml"))
@@ -84,7 +86,7 @@ def test_names_that_attack_are_nothing_but_names(
         # as one word: a name that begins with a dash is a value, and not an option
         assert program.run(["restore", "--instance", "demo", f"--database={name}", *where]) == 0, name
     for name in names:
-        assert server.sql(f"SELECT v FROM {_quoted(server, name)}", database=name) == [(name,)]
+        assert server.sql(f"SELECT v FROM {server.quoted(name)}", database=name) == [(name,)]
     assert _outside(work, tmp_path) == before | {work.root / "config.yaml"}
     work.assert_tidy()
 
@@ -92,13 +94,3 @@ def test_names_that_attack_are_nothing_but_names(
 def _outside(work: Workspace, root: Path) -> set[Path]:
     """Return every path below `root` that is not in the tree."""
     return {path for path in root.rglob("*") if work.backups not in (path, *path.parents)}
-
-
-def _quoted(server: Server, name: str) -> str:
-    quote = '"' if server.product == "postgres" else "`"
-    return quote + name.replace(quote, quote * 2) + quote
-
-
-def _drop(server: Server, name: str) -> None:
-    force = " WITH (FORCE)" if server.product == "postgres" else ""
-    server.sql(f"DROP DATABASE IF EXISTS {_quoted(server, name)}{force}")

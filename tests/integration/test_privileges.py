@@ -12,8 +12,6 @@ from tests.fixtures.scratch_databases import (
     MYSQL_EVERYTHING,
     POSTGRESQL_EVERYTHING,
     Make,
-    mysql_databases,
-    postgresql_databases,
     run,
 )
 from tests.servers import Server
@@ -44,13 +42,6 @@ def statements(server: Server, account: str) -> list[str]:
 def admin(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
     """Each server, as its administrator."""
     return rig(servers(request.param), shipped_clients())
-
-
-@pytest.fixture
-def make(admin: Rig) -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with (postgresql_databases if admin.server.product == "postgres" else mysql_databases)() as making:
-        yield making
 
 
 @pytest.fixture

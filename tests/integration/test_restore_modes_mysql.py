@@ -54,10 +54,6 @@ def alive(server: Server, one: Restoring) -> str:
     return "shop"
 
 
-def quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
 def own(server: Server) -> set[str]:
     return {name for name in samples.names(server) if OWN_NAME.fullmatch(name)}
 
@@ -74,7 +70,7 @@ def whole(server: Server, name: str) -> dict[str, object]:
             names = run(
                 f"SELECT {kind}_NAME FROM information_schema.{view} WHERE {kind}_SCHEMA = %s ORDER BY 1", [name]
             )
-            state[kind] = [list(run(f"SHOW CREATE {kind} {quoted(str(found))}")[0][:6]) for (found,) in names]
+            state[kind] = [list(run(f"SHOW CREATE {kind} {server.quoted(str(found))}")[0][:6]) for (found,) in names]
     return state
 
 
@@ -210,7 +206,7 @@ def test_a_grant_that_the_server_refuses_stops_nothing_else(server: Server, peop
 def test_names_of_64_characters(server: Server, one: Restoring, alive: str) -> None:
     for mode in ("fail", "replace", "rename"):
         one.restore(LONGEST, mode, database="shop")
-        assert server.sql(f"SELECT count(*) FROM {quoted(LONGEST)}.customer") == [(900,)]
+        assert server.sql(f"SELECT count(*) FROM {server.quoted(LONGEST)}.customer") == [(900,)]
     assert server.sql("SELECT count(*) FROM shop.customer") == [(5,)]
 
 

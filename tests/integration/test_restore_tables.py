@@ -18,11 +18,8 @@ from vya_backupdb.domain.exitcodes import ExitCode
 @pytest.fixture(params=("postgres:17", "mariadb:11.8", "mysql:9.7"))
 def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Iterator[Server]:
     """A shared server; whatever databases a test leaves are dropped."""
-    server = servers(request.param)
-    before = samples.names(server)
-    yield server
-    for name in samples.names(server) - before:
-        samples.drop(server, name)
+    with samples.swept(servers(request.param)) as server:
+        yield server
 
 
 @pytest.fixture

@@ -11,25 +11,11 @@ from pathlib import Path
 import pytest
 from tests.clients import shipped_clients
 from tests.fixtures.engine_rig import Dumped, Rig, rig
-from tests.fixtures.scratch_databases import Make, mysql_databases, postgresql_databases, run
+from tests.fixtures.scratch_databases import Make, run
 from tests.servers import Server
 
 KINDS = Path(__file__).parent.parent / "fixtures" / "kinds"
 Servers = Callable[[str], Server]
-
-
-@pytest.fixture
-def postgresql() -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with postgresql_databases() as making:
-        yield making
-
-
-@pytest.fixture
-def mysql() -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with mysql_databases() as making:
-        yield making
 
 
 def statements(*names: str) -> list[str]:
@@ -55,18 +41,18 @@ def there_and_back(one: Rig, source: str, target: str) -> Dumped:
 
 
 @pytest.mark.parametrize("name", ["postgres:15", "postgres:17", "postgres:18"])
-def test_every_kind_of_object_of_postgresql_comes_back(servers: Servers, postgresql: Make, name: str) -> None:
+def test_every_kind_of_object_of_postgresql_comes_back(servers: Servers, make: Make, name: str) -> None:
     one = rig(servers(name), shipped_clients())
     for role in ("kinds reader", "kinds owner"):
-        postgresql(one.server, role, kind="ROLE")
+        make(one.server, role, kind="ROLE")
     text = (KINDS / "postgresql.sql").read_text()
     if one.server.version == "18":
         text += (KINDS / "postgresql_18.sql").read_text()
-    source = postgresql(one.server, "kinds")
+    source = make(one.server, "kinds")
     with one.server.connect(source) as connection:
         for part in text.split("\n-- committed: "):
             connection.execute(f"-- {part}")
-    dumped = there_and_back(one, source, postgresql(one.server, "kinds again", exists=False))
+    dumped = there_and_back(one, source, make(one.server, "kinds again", exists=False))
     assert len(dumped.rows) >= 22
     # they hold a subscription each, which keeps a database from being dropped
     for name in (source, "kinds again"):
@@ -75,12 +61,10 @@ def test_every_kind_of_object_of_postgresql_comes_back(servers: Servers, postgre
 
 
 @pytest.mark.parametrize("name", ["mariadb:10.11", "mariadb:11.8", "mysql:9.7"])
-def test_every_kind_of_object_of_the_mysql_family_comes_back(servers: Servers, mysql: Make, name: str) -> None:
+def test_every_kind_of_object_of_the_mysql_family_comes_back(servers: Servers, make: Make, name: str) -> None:
     one = rig(servers(name), shipped_clients())
-    source = mysql(
-        one.server, "kinds", *statements("mysql_family", one.server.product), options="CHARACTER SET utf8mb4"
-    )
-    dumped = there_and_back(one, source, mysql(one.server, "kinds again", exists=False))
+    source = make(one.server, "kinds", *statements("mysql_family", one.server.product), options="CHARACTER SET utf8mb4")
+    dumped = there_and_back(one, source, make(one.server, "kinds again", exists=False))
     assert len(dumped.rows) > 20
     history = "SELECT a, ROW_START, ROW_END FROM histories FOR SYSTEM_TIME ALL ORDER BY 1"
     if one.server.product == "mariadb":
@@ -88,9 +72,8 @@ def test_every_kind_of_object_of_the_mysql_family_comes_back(servers: Servers, m
 
 
 @pytest.mark.parametrize("name", ["postgres:17", "mariadb:11.8", "mysql:9.7"])
-def test_two_thousand_tables_come_back(servers: Servers, postgresql: Make, mysql: Make, name: str) -> None:
+def test_two_thousand_tables_come_back(servers: Servers, make: Make, name: str) -> None:
     one = rig(servers(name), shipped_clients())
-    make = postgresql if one.server.product == "postgres" else mysql
     source = make(one.server, "many tables")
     texts = [f"CREATE TABLE t{number} (id int PRIMARY KEY, v text)" for number in range(2000)]
     texts += [f"INSERT INTO t{number} VALUES (1, 'x')" for number in range(0, 2000, 7)]
@@ -107,8 +90,8 @@ def test_two_thousand_tables_come_back(servers: Servers, postgresql: Make, mysql
     assert sum(row.rows or 0 for row in one.engine.count(target).by_table) == len(range(0, 2000, 7))
 
 
-def test_an_empty_database_comes_back(servers: Servers, postgresql: Make, mysql: Make) -> None:
-    for name, make in (("postgres:17", postgresql), ("mariadb:11.8", mysql), ("mysql:9.7", mysql)):
+def test_an_empty_database_comes_back(servers: Servers, make: Make) -> None:
+    for name in ("postgres:17", "mariadb:11.8", "mysql:9.7"):
         one = rig(servers(name), shipped_clients())
         dumped = there_and_back(one, make(one.server, "empty"), make(one.server, "empty again", exists=False))
         assert dumped.rows == {}
@@ -123,10 +106,9 @@ def test_an_empty_database_comes_back(servers: Servers, postgresql: Make, mysql:
     ],
 )
 def test_a_value_of_two_hundred_megabytes_comes_back(
-    servers: Servers, postgresql: Make, mysql: Make, name: str, type_: str, digest: str
+    servers: Servers, make: Make, name: str, type_: str, digest: str
 ) -> None:
     one = rig(servers(name), shipped_clients())
-    make = postgresql if one.server.product == "postgres" else mysql
     with _large_packets(one.server):
         source = make(one.server, "large")
         one.server.sql(f"CREATE TABLE t (id int PRIMARY KEY, v {type_})", database=source)

@@ -1,13 +1,13 @@
 """The schema in a backup: what the metadata says of it, and that a change under the dump is seen and named."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from tests.clients import shipped_clients
 from tests.demo.embedded import EmbeddedServer
 from tests.fixtures.engine_rig import Account, rig
-from tests.fixtures.scratch_databases import Make, mysql_databases, run
+from tests.fixtures.scratch_databases import Make, run
 from tests.fixtures.workspace import Connect, Workspace
 from tests.servers import Server
 
@@ -85,13 +85,6 @@ def test_what_a_postgresql_dump_does_not_depend_on_may_change(
             "CREATE VIEW newer AS SELECT 1 AS a; GRANT SELECT ON item TO PUBLIC; CREATE INDEX ON item (name)"
         )
         assert snapshot.verify(snapshot.tables)
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with mysql_databases() as making:
-        yield making
 
 
 @pytest.mark.parametrize("product", ["mariadb:11.8", "mysql:9.7"])
