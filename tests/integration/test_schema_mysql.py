@@ -1,76 +1,29 @@
 """MariaDB 10.11 and 11.8, MySQL 9.7: the schema survives dump and restore, and any one change shows by name."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-
-import pymysql
-import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
-from tests.clients import shipped_clients
-from tests.fixtures.engine_rig import Rig, rig
+from hypothesis import assume, given
+from tests.fixtures.engine_rig import Rig
 from tests.fixtures.my_mutations import BASE, MARIADB_BASE, MUTATIONS
-from tests.fixtures.scratch_databases import MYSQL_EVERYTHING, Make, mysql_databases, run
-from tests.servers import Server
+from tests.fixtures.schema_round_trip import assert_survives, few, generate, misnamed, restored
+from tests.fixtures.scratch_databases import MYSQL_EVERYTHING, Make, run
 from tests.strategies.my_schemas import my_schemas
 
 from vya_backupdb.domain import schema
 
-VERSIONS = ("mariadb:10.11", "mariadb:11.8", "mysql:9.7")
-EXAMPLES = 6
-#: Without shrinking: each example makes, dumps and restores a database.
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
-
-@pytest.fixture(params=VERSIONS)
-def my(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
-    """Each server, with the clients that we ship."""
-    return rig(servers(request.param), shipped_clients())
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with mysql_databases() as making:
-        yield making
-
-
-def _restored(my: Rig, source: str, target: str) -> tuple[schema.Schema, schema.Schema]:
-    dumped = my.dump(source)
-    my.restore(dumped.sql, target, dumped.snapshot.settings)
-    return my.engine.schema(source), my.engine.schema(target)
-
-
-@settings(derandomize=True, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), phases=PHASES)
+@few
 @given(statements=my_schemas())
 def test_a_schema_survives_dump_and_restore(my: Rig, make: Make, statements: list[str]) -> None:
-    for name in ("generated", "generated again"):
-        my.server.sql(f"DROP DATABASE IF EXISTS `{name}`")
-    _run(my.server, make(my.server, "generated"), statements)
-    before, after = _restored(my, "generated", make(my.server, "generated again", exists=False))
-    assert schema.listed(schema.diff(before, after)) == ""
-    assert before.structure_hash == after.structure_hash
-    assert before.definition_hash == after.definition_hash
-    assert before.labels_hash == after.labels_hash
-
-
-def _run(server: Server, database: str, statements: Sequence[str]) -> None:
-    """Execute the statements, but for the few that do not fit what was drawn before, or this product."""
-    refused = []
-    with contextlib.closing(server.connect(database)) as connection, connection.cursor() as cursor:
-        for statement in statements:
-            try:
-                cursor.execute(statement)
-            except pymysql.Error as error:
-                refused.append(f"{statement}: {error}")
+    """But for the few statements that do not fit what was drawn before, or this product."""
     # a schema whose first table the server does not take leaves nothing to be compared
-    assume(len(refused) < len(statements) * 2 / 3)
+    assume(len(generate(my, make, statements)) < len(statements) * 2 / 3)
+    assert_survives(my, make)
 
 
 def test_everything_has_the_same_hash_when_restored(my: Rig, make: Make) -> None:
     source = make(my.server, "hashed", *MYSQL_EVERYTHING)
     if my.server.product == "mariadb":
         run(my.server, source, *MARIADB_BASE)
-    before, after = _restored(my, source, make(my.server, "hashed again", exists=False))
+    before, after = restored(my, source, make(my.server, "hashed again", exists=False))
     assert schema.diff(before, after) == ()
     assert before.structure_hash == after.structure_hash
 
@@ -80,16 +33,15 @@ def test_every_single_change_shows_and_names_its_object(my: Rig, make: Make) -> 
     source = make(my.server, "mutations", *BASE, *(MARIADB_BASE if mariadb else ()), options="CHARACTER SET utf8mb4")
     before = my.engine.schema(source)
     wrong = []
-    for product, statement, *expected in MUTATIONS:
-        if product not in {"", my.server.product}:
-            continue
-        run(my.server, source, statement)
-        after = my.engine.schema(source)
-        named = [f"{one.kind} {'.'.join(one.name)}" for one in schema.diff(before, after)]
-        roots = [getattr(before, f"{facet}_hash") != getattr(after, f"{facet}_hash") for facet in schema.FACETS]
-        if named != sorted(expected) or not any(roots):
-            wrong.append((statement, named))
-        before = after
+    with my.server.session(source) as mutate:
+        for product, statement, *expected in MUTATIONS:
+            if product not in {"", my.server.product}:
+                continue
+            mutate(statement)
+            after = my.engine.schema(source)
+            if (named := misnamed(before, after, expected)) is not None:
+                wrong.append((statement, named))
+            before = after
     assert not wrong, "\n".join(map(str, wrong))
 
 

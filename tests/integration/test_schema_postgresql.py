@@ -1,15 +1,15 @@
 """PostgreSQL 15, 17 and 18: the schema is the same after dump and restore, and any one change shows, with its name."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from tests.clients import shipped_clients
+from hypothesis import given
 from tests.demo.embedded import EmbeddedServer
-from tests.fixtures.engine_rig import Account, Rig, rig
+from tests.fixtures.engine_rig import Account, Rig
 from tests.fixtures.pg_mutations import BASE, MUTATIONS
-from tests.fixtures.scratch_databases import POSTGRESQL_EVERYTHING, Make, postgresql_databases
+from tests.fixtures.rigs import POSTGRESQL
+from tests.fixtures.schema_round_trip import assert_survives, few, generate, misnamed, restored
+from tests.fixtures.scratch_databases import POSTGRESQL_EVERYTHING, Make
 from tests.servers import Server
 from tests.strategies.pg_schemas import pg_schemas
 
@@ -17,59 +17,19 @@ from vya_backupdb.domain import schema
 from vya_backupdb.domain.config import DatabaseConfig
 from vya_backupdb.engines import pg_schema, pg_session
 
-VERSIONS = ("postgres:15", "postgres:17", "postgres:18")
-EXAMPLES = 6
-#: Without shrinking: each example makes, dumps and restores a database.
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
-
-@pytest.fixture(params=VERSIONS)
-def pg(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Rig:
-    """Each version of the server, with the clients that we ship."""
-    return rig(servers(request.param), shipped_clients())
-
-
-@pytest.fixture
-def make() -> Iterator[Make]:
-    """Databases that are dropped afterwards."""
-    with postgresql_databases() as making:
-        yield making
-
-
-def _restored(pg: Rig, source: str, target: str) -> tuple[schema.Schema, schema.Schema]:
-    dumped = pg.dump(source)
-    pg.restore(dumped.sql, target, dumped.snapshot.settings)
-    return pg.engine.schema(source), pg.engine.schema(target)
-
-
-@settings(derandomize=True, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), phases=PHASES)
+@few
 @given(statements=pg_schemas())
 def test_a_schema_survives_dump_and_restore(pg: Rig, make: Make, statements: list[str]) -> None:
-    for name in ("generated", "generated again"):
-        pg.server.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    _run(pg.server, make(pg.server, "generated"), statements)
-    before, after = _restored(pg, "generated", make(pg.server, "generated again", exists=False))
-    assert schema.listed(schema.diff(before, after)) == ""
-    assert before.structure_hash == after.structure_hash
-    assert before.definition_hash == after.definition_hash
-    assert before.labels_hash == after.labels_hash
-
-
-def _run(server: Server, database: str, statements: list[str]) -> None:
-    """Execute the statements, but for the few that do not fit what was drawn before."""
-    refused = []
-    with server.connect(database) as connection:
-        for statement in statements:
-            try:
-                connection.execute(statement)
-            except psycopg.Error as error:
-                refused.append(f"{statement}: {error}")
+    """But for the few statements that do not fit what was drawn before."""
+    refused = generate(pg, make, statements)
     assert len(refused) < len(statements) / 4, refused
+    assert_survives(pg, make)
 
 
 def test_everything_has_the_same_hash_when_restored(pg: Rig, make: Make) -> None:
     source = make(pg.server, "hashed", POSTGRESQL_EVERYTHING)
-    before, after = _restored(pg, source, make(pg.server, "hashed again", exists=False))
+    before, after = restored(pg, source, make(pg.server, "hashed again", exists=False))
     assert schema.diff(before, after) == ()
     assert before.structure_hash == after.structure_hash
 
@@ -77,17 +37,17 @@ def test_everything_has_the_same_hash_when_restored(pg: Rig, make: Make) -> None
 def test_text_that_a_restore_writes_otherwise_is_no_failure(pg: Rig, make: Make) -> None:
     """The server writes a list of varchar with other casts once it has read its own text."""
     source = make(pg.server, "in list", "CREATE TABLE t (a varchar(9) CONSTRAINT c CHECK (a IN ('x', 'y')))")
-    before, after = _restored(pg, source, make(pg.server, "in list again", exists=False))
+    before, after = restored(pg, source, make(pg.server, "in list again", exists=False))
     assert before.structure_hash == after.structure_hash
     assert before.definition_hash != after.definition_hash
     found = schema.compare(before, after)
     assert found.failures == ()
     assert [str(one) for one in found.warnings] == ["constraint public.t.c (check)"]
-    third = _restored(pg, "in list again", make(pg.server, "in list third", exists=False))[1]
+    third = restored(pg, "in list again", make(pg.server, "in list third", exists=False))[1]
     assert third.definition_hash == after.definition_hash
 
 
-@pytest.fixture(params=("embedded", *VERSIONS[:2]))
+@pytest.fixture(params=("embedded", *POSTGRESQL[:2]))
 def reader(
     request: pytest.FixtureRequest, embedded: EmbeddedServer, servers: Callable[[str], Server]
 ) -> pg_session.Server:
@@ -112,9 +72,7 @@ def test_every_single_change_shows_and_names_its_object(reader: pg_session.Serve
             session.run(statement)
             after = pg_schema.read(session, "mutations")
             session.run("ROLLBACK")
-            named = [f"{one.kind} {'.'.join(one.name)}" for one in schema.diff(before, after)]
-            roots = [getattr(before, f"{facet}_hash") != getattr(after, f"{facet}_hash") for facet in schema.FACETS]
-            if named != sorted(expected) or not any(roots):
+            if (named := misnamed(before, after, expected)) is not None:
                 wrong.append((statement, named))
         assert not wrong, "\n".join(map(str, wrong))
         assert schema.diff(before, pg_schema.read(session, "mutations")) == ()

@@ -3,14 +3,10 @@
 What only one product has is refused by the other, and left out.
 """
 
-from dataclasses import dataclass, field
-
 from hypothesis import strategies as st
+from tests.strategies.sketch import ODD_NAMES, Sketch
 
-NAMES = (
-    "plain", "Select", "user", "a b", 'q"uote', "o'clock", "per%cent", "c:olon", ":bind", "line\nbreak", "ümläut",
-    "漢字", "back\\slash", "`tick`", "a.b", "--x", "/*", "x" * 64,
-)  # fmt: skip
+NAMES = (*ODD_NAMES, "`tick`", "a.b", "--x", "/*", "x" * 64)
 TYPES = {
     "int": ("5", "-1"), "int unsigned": ("7",), "bigint": ("9223372036854775807",), "tinyint(1)": ("1",),
     "smallint zerofill": (), "decimal(10,3)": ("0.100",), "float": ("1.5",), "double": ("1e300",),
@@ -24,18 +20,21 @@ TEXTS = ("varchar(7)", "char(3)", "text", "longtext", "tinytext", "enum('a','it'
 INDEXED = ("int", "int unsigned", "bigint", "decimal(10,3)", "varchar(7)", "date", "datetime(3)")
 COLLATIONS = ("latin1_swedish_ci", "utf8mb4_bin", "utf8mb3_general_ci", "utf8mb4_unicode_ci")
 ACTIONS = ("", " ON DELETE CASCADE", " ON UPDATE CASCADE ON DELETE RESTRICT", " ON DELETE NO ACTION")
-
-
-@dataclass
-class Sketch:
-    """The statements so far, and the tables with their columns and types, for what refers to them."""
-
-    statements: list[str] = field(default_factory=list)
-    tables: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
-
-    def add(self, statement: str) -> None:
-        """Take one more statement."""
-        self.statements.append(statement)
+#: What a table may have beside its drawn columns and keys, and after them.
+EXTRAS = (
+    "twice bigint GENERATED ALWAYS AS (id * 2) STORED",
+    "half int AS (id DIV 2) VIRTUAL COMMENT 'h'",
+    "said varchar(50) AS (CONCAT('it''s \\\\ ', id)) VIRTUAL",
+    "hidden int INVISIBLE DEFAULT 5",
+    "computed varchar(20) DEFAULT (CONCAT('a', 'b'))",
+)
+EXTRA_CHECK = "CONSTRAINT `c {}` CHECK (id <> 77 OR id IN (1, 2))"
+TAILS = (
+    "", " COMMENT 'it''s'", " ROW_FORMAT=COMPRESSED", " DEFAULT CHARSET=latin1", " ENGINE=MyISAM",
+    " PARTITION BY HASH (id) PARTITIONS 3", " AUTO_INCREMENT=77 STATS_PERSISTENT=0",
+    """ PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (5) COMMENT 'p',
+    PARTITION `p 1` VALUES LESS THAN MAXVALUE)""",
+)  # fmt: skip
 
 
 def quoted(name: str) -> str:
@@ -78,45 +77,27 @@ def _table(draw: st.DrawFn, sketch: Sketch, number: int) -> None:
     columns = list(zip(names, kinds, strict=True))
     parts = ["id int NOT NULL" + draw(st.sampled_from(("", " AUTO_INCREMENT"))), "PRIMARY KEY (id)"]
     parts += [_column(draw, one, kind) for one, kind in columns]
-    parts += draw(
-        st.lists(
-            st.sampled_from(
-                (
-                    "twice bigint GENERATED ALWAYS AS (id * 2) STORED",
-                    "half int AS (id DIV 2) VIRTUAL COMMENT 'h'",
-                    "said varchar(50) AS (CONCAT('it''s \\\\ ', id)) VIRTUAL",
-                    "hidden int INVISIBLE DEFAULT 5",
-                    f"CONSTRAINT {quoted(f'c {number}')} CHECK (id <> 77 OR id IN (1, 2))",
-                    "computed varchar(20) DEFAULT (CONCAT('a', 'b'))",
-                )
-            ),
-            unique=True,
-            max_size=3,
-        )
-    )
-    for index, (column, kind) in enumerate(columns):
-        if kind in INDEXED and draw(st.booleans()):
-            order = draw(st.sampled_from(("", " DESC", "(3)" if kind == "varchar(7)" else "")))
-            unique = draw(st.sampled_from(("", "UNIQUE ")))
-            parts.append(f"{unique}KEY {quoted(f'i {index}')} ({quoted(column)}{order}, id) COMMENT 'i'")
-        elif kind in ("text", "longtext") and draw(st.booleans()):
-            parts.append(draw(st.sampled_from((f"FULLTEXT KEY ({quoted(column)})", f"KEY ({quoted(column)}(9))"))))
-    tail = draw(
-        st.sampled_from(
-            (
-                "", " COMMENT 'it''s'", " ROW_FORMAT=COMPRESSED", " DEFAULT CHARSET=latin1", " ENGINE=MyISAM",
-                " PARTITION BY HASH (id) PARTITIONS 3", " AUTO_INCREMENT=77 STATS_PERSISTENT=0",
-                """ PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (5) COMMENT 'p',
-                PARTITION `p 1` VALUES LESS THAN MAXVALUE)""",
-            )
-        )
-    )  # fmt: skip
+    parts += draw(st.lists(st.sampled_from((*EXTRAS, EXTRA_CHECK.format(number))), unique=True, max_size=3))
+    parts += _keys(draw, columns)
+    tail = draw(st.sampled_from(TAILS))
     sketch.add(f"CREATE TABLE {name} ({', '.join(parts)}){tail}")
     if sketch.tables and not tail.startswith((" PARTITION", " ENGINE")) and draw(st.booleans()):
         target, _ = draw(st.sampled_from(sketch.tables))
         action = draw(st.sampled_from(ACTIONS))
         sketch.add(f"ALTER TABLE {name} ADD FOREIGN KEY (id) REFERENCES {target} (id){action}")
     sketch.tables.append((name, columns))
+
+
+def _keys(draw: st.DrawFn, columns: list[tuple[str, str]]) -> list[str]:
+    keys = []
+    for index, (column, kind) in enumerate(columns):
+        if kind in INDEXED and draw(st.booleans()):
+            order = draw(st.sampled_from(("", " DESC", "(3)" if kind == "varchar(7)" else "")))
+            unique = draw(st.sampled_from(("", "UNIQUE ")))
+            keys.append(f"{unique}KEY {quoted(f'i {index}')} ({quoted(column)}{order}, id) COMMENT 'i'")
+        elif kind in ("text", "longtext") and draw(st.booleans()):
+            keys.append(draw(st.sampled_from((f"FULLTEXT KEY ({quoted(column)})", f"KEY ({quoted(column)}(9))"))))
+    return keys
 
 
 def _views(draw: st.DrawFn, sketch: Sketch) -> None:

@@ -4,14 +4,10 @@ Texts that the server writes otherwise after one dump and restore (``varchar IN 
 their own.
 """
 
-from dataclasses import dataclass, field
-
 from hypothesis import strategies as st
+from tests.strategies.sketch import ODD_NAMES, Sketch
 
-NAMES = (
-    "plain", "Select", "user", "a b", 'q"uote', "o'clock", "per%cent", "c:olon", ":bind", "line\nbreak", "ümläut",
-    "漢字", "back\\slash", "$1", "a.b", "--x", "/*", "x" * 63,
-)  # fmt: skip
+NAMES = (*ODD_NAMES, "$1", "a.b", "--x", "/*", "x" * 63)
 TYPES = {
     "int": ("5", "-1", "1 + 2"), "bigint": ("9223372036854775807",), "smallint": (), "numeric": ("1.50",),
     "numeric(10,3)": ("0.1",), "text": ("'it''s'", "upper('x')", "E'a\\n\\\\b'", "''"), "varchar(7)": ("'x'",),
@@ -25,18 +21,6 @@ TYPES = {
 TEXTS = ("text", "varchar(7)", "char(3)")
 COMPARABLE = ("int", "bigint", "smallint", "numeric", "text", "varchar(7)", "date", "timestamptz", "uuid")
 ACTIONS = ("", "ON DELETE CASCADE", "ON UPDATE SET NULL ON DELETE RESTRICT", "ON DELETE SET DEFAULT")
-
-
-@dataclass
-class Sketch:
-    """The statements so far, and the tables with their columns and types, for what refers to them."""
-
-    statements: list[str] = field(default_factory=list)
-    tables: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
-
-    def add(self, statement: str) -> None:
-        """Take one more statement."""
-        self.statements.append(statement)
 
 
 def quoted(name: str) -> str:
