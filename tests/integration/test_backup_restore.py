@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.clients import clients_of
 from tests.fixtures import samples
+from tests.fixtures.engine_rig import KINDS
 from tests.fixtures.workspace import Workspace
 from tests.servers import Server
 
@@ -28,8 +29,7 @@ def server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Server]
 @pytest.fixture
 def home(server: Server, tmp_path: Path) -> Workspace:
     """A workspace on that server with the clients that the dumper image has for it."""
-    kind = "postgresql" if server.product == "postgres" else "mysql"
-    made = Workspace(tmp_path / "work", server, kind=kind)
+    made = Workspace(tmp_path / "work", server, kind=KINDS[server.product])
     made.environment["VYA_BACKUPDB_CLIENT_PATH"] = ":".join(clients_of(*clients_for(server)))
     return made
 

@@ -17,8 +17,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 def on_terminal(workspace: Workspace, *arguments: str) -> tuple[int, str]:
     """Run the program on a terminal of 120 columns; return its exit code and what the terminal got."""
-    path = workspace.root / "config.yaml"
-    workspace.start("keys", "generate").communicate()  # writes the configuration
+    path = workspace.write_config()
     ours, theirs = pty.openpty()
     environment = {"VYA_BACKUPDB_CONFIG": str(path), "TERM": "xterm-256color", "COLUMNS": "120", "LC_ALL": "C.UTF-8"}
     process = subprocess.Popen(

@@ -12,6 +12,7 @@ import pytest
 from tests.clients import clients_of
 from tests.fixtures import samples
 from tests.fixtures.betrayal import visible_in_proc
+from tests.fixtures.engine_rig import KINDS
 from tests.fixtures.workspace import PROGRAM, Workspace, finish
 from tests.servers import Server
 
@@ -48,8 +49,7 @@ def server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Server]
 @pytest.fixture
 def home(server: Server, tmp_path: Path) -> Workspace:
     """A workspace of that account; its password is a Fernet token."""
-    kind = "postgresql" if server.product == "postgres" else "mysql"
-    made = Workspace(tmp_path / "work", server, kind=kind)
+    made = Workspace(tmp_path / "work", server, kind=KINDS[server.product])
     ring = made.root / "keyring"
     ring.write_text(made.run("keys", "generate").out)
     ring.chmod(0o600)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.clients import clients_of
 from tests.fixtures import samples
+from tests.fixtures.engine_rig import KINDS
 from tests.fixtures.workspace import PROGRAM, Done, Workspace
 from tests.servers import Server
 
@@ -43,6 +44,53 @@ SERVICE = "[evil]\nhost=203.0.113.1\nport=1\nuser=evil\npassword=wrong\noptions=
 #: Nothing listens there: a connection that goes there is a connection led astray.
 NOWHERE = "203.0.113.1"
 
+#: What such a host has in the environment; `hostile` says where its directories are.
+ENVIRONMENT = {
+    "HOME": "{home}",
+    "XDG_CONFIG_HOME": "{home}/.config",
+    "MYSQL_HOME": "{system}",
+    "MYSQL_PWD": "wrong",
+    "MYSQL_HOST": NOWHERE,
+    "MYSQL_TCP_PORT": "1",
+    "MYSQL_UNIX_PORT": "/nonexistent/socket",
+    "MYSQL_GROUP_SUFFIX": "-evil",
+    "MYSQL_TEST_LOGIN_FILE": "{home}/.mylogin.cnf",
+    "MARIADB_HOST": NOWHERE,
+    "LIBMYSQL_PLUGIN_DIR": "{system}",
+    "PGOPTIONS": "-c default_transaction_read_only=on -c search_path=evil -c DateStyle=German",
+    "PGSERVICE": "evil",
+    "PGSERVICEFILE": "{home}/.pg_service.conf",
+    "PGSYSCONFDIR": "{system}",
+    "PGPASSFILE": "{home}/.pgpass",
+    "PGPASSWORD": "wrong",
+    "PGHOST": NOWHERE,
+    "PGHOSTADDR": NOWHERE,
+    "PGPORT": "1",
+    "PGUSER": "evil",
+    "PGDATABASE": "evil",
+    "PGSSLMODE": "verify-full",
+    "PGSSLROOTCERT": "{home}/.postgresql/root.crt",
+    "PGCHANNELBINDING": "require",
+    "PGREQUIREAUTH": "none",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGCLIENTENCODING": "LATIN1",
+    "PGTZ": "Asia/Kathmandu",
+    "PGDATESTYLE": "German",
+    "PGGEQO": "off",
+    "PSQLRC": "{home}/.psqlrc",
+    "LANG": "xx_YY.bogus",
+    "LC_ALL": "tr_TR.ISO-8859-9",
+    "LC_NUMERIC": "de_DE",
+    "TZ": "Asia/Kathmandu",
+    "TMPDIR": "{root}/missing",
+    "LD_LIBRARY_PATH": "{system}",
+    "PYTHONIOENCODING": "ascii",
+    "POSIXLY_CORRECT": "1",
+    "COLUMNS": "20",
+    "BASH_ENV": "{home}/.psqlrc",
+    "SSLKEYLOGFILE": "{root}/keys",
+}
+
 
 def hostile(root: Path) -> dict[str, str]:
     """Fill a home directory and a system directory; return the environment that points to them."""
@@ -60,63 +108,18 @@ def hostile(root: Path) -> dict[str, str]:
     for name in ("root.crt", "postgresql.crt", "postgresql.key"):
         (home / ".postgresql" / name).write_text("not a certificate\n")
         (home / ".postgresql" / name).chmod(0o600)
-    return {
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home / ".config"),
-        "MYSQL_HOME": str(system),
-        "MYSQL_PWD": "wrong",
-        "MYSQL_HOST": NOWHERE,
-        "MYSQL_TCP_PORT": "1",
-        "MYSQL_UNIX_PORT": "/nonexistent/socket",
-        "MYSQL_GROUP_SUFFIX": "-evil",
-        "MYSQL_TEST_LOGIN_FILE": str(home / ".mylogin.cnf"),
-        "MARIADB_HOST": NOWHERE,
-        "LIBMYSQL_PLUGIN_DIR": str(system),
-        "PGOPTIONS": "-c default_transaction_read_only=on -c search_path=evil -c DateStyle=German",
-        "PGSERVICE": "evil",
-        "PGSERVICEFILE": str(home / ".pg_service.conf"),
-        "PGSYSCONFDIR": str(system),
-        "PGPASSFILE": str(home / ".pgpass"),
-        "PGPASSWORD": "wrong",
-        "PGHOST": NOWHERE,
-        "PGHOSTADDR": NOWHERE,
-        "PGPORT": "1",
-        "PGUSER": "evil",
-        "PGDATABASE": "evil",
-        "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": str(home / ".postgresql" / "root.crt"),
-        "PGCHANNELBINDING": "require",
-        "PGREQUIREAUTH": "none",
-        "PGTARGETSESSIONATTRS": "standby",
-        "PGCLIENTENCODING": "LATIN1",
-        "PGTZ": "Asia/Kathmandu",
-        "PGDATESTYLE": "German",
-        "PGGEQO": "off",
-        "PSQLRC": str(home / ".psqlrc"),
-        "LANG": "xx_YY.bogus",
-        "LC_ALL": "tr_TR.ISO-8859-9",
-        "LC_NUMERIC": "de_DE",
-        "TZ": "Asia/Kathmandu",
-        "TMPDIR": str(root / "missing"),
-        "LD_LIBRARY_PATH": str(system),
-        "PYTHONIOENCODING": "ascii",
-        "POSIXLY_CORRECT": "1",
-        "COLUMNS": "20",
-        "BASH_ENV": str(home / ".psqlrc"),
-        "SSLKEYLOGFILE": str(root / "keys"),
-    }
+    places = {"home": home, "system": system, "root": root}
+    return {name: value.format(**places) for name, value in ENVIRONMENT.items()}
 
 
 PROGRAMS = {"postgres": "pg_dump", "mariadb": "mariadb-dump", "mysql": "mysqldump"}
-KINDS = {"postgres": "postgresql", "mariadb": "mysql", "mysql": "mysql"}
 
 
 @pytest.fixture(params=["postgres:17", "mariadb:11.8", "mysql:9.7"])
 def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Iterator[Server]:
-    server = servers(request.param)
-    samples.create(server, "shop")
-    yield server
-    samples.drop(server, "shop")
+    with samples.swept(servers(request.param)) as server:
+        samples.create(server, "shop")
+        yield server
 
 
 def by_hand(server: Server, environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[bytes]:
@@ -129,10 +132,9 @@ def by_hand(server: Server, environment: dict[str, str], *options: str) -> subpr
 
 def as_a_hostile_host_starts(home: Workspace, environment: dict[str, str], *arguments: str) -> Done:
     """Run the program with no umask and no stdin, in that environment."""
-    home.start("list").communicate()  # writes the configuration
     script = 'umask 000; exec "$@" 0<&-'
     argv = ("/bin/sh", "-c", script, "sh", *PROGRAM, *arguments)
-    given = home.environ({"VYA_BACKUPDB_CONFIG": str(home.root / "config.yaml"), **environment})
+    given = home.environ({"VYA_BACKUPDB_CONFIG": str(home.write_config()), **environment})
     ended = subprocess.run(argv, env=given, capture_output=True, cwd=home.root, timeout=120)
     return Done(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 

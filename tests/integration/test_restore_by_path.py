@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.clients import clients_of
 from tests.fixtures import samples
+from tests.fixtures.engine_rig import KINDS
 from tests.fixtures.restoring import restoring
 from tests.integration.test_engines_chinook import ROWS, script_path
 from tests.servers import Server
@@ -21,8 +22,7 @@ def test_chinooks_own_script_is_restored_by_its_path(
     image: str, servers: Callable[[str], Server], tmp_path: Path
 ) -> None:
     server = servers(image)
-    kind = "postgresql" if server.product == "postgres" else "mysql"
-    one = restoring(tmp_path, kind, clients_of(image), demo=server)
+    one = restoring(tmp_path, KINDS[server.product], clients_of(image), demo=server)
     chinook = "chinook" if server.product == "postgres" else "Chinook"
     before = samples.names(server)
     try:
