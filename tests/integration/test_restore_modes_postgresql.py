@@ -199,7 +199,8 @@ def test_owners_that_the_server_lacks_are_left_out_as_it_was_told(
         connection.execute("CREATE ROLE gone")
         connection.execute("ALTER TABLE item OWNER TO gone")
         connection.execute("ALTER TABLE item ENABLE ROW LEVEL SECURITY")
-        connection.execute("CREATE POLICY theirs ON item TO gone USING (true)")
+        connection.execute("CREATE POLICY theirs ON item TO gone USING (true); COMMENT ON POLICY theirs ON item IS 'x'")
+        connection.execute("CREATE POLICY bound ON item AS RESTRICTIVE TO gone, pg_monitor USING (false)")
         connection.execute("CREATE POLICY everybodys ON item USING (id < 9)")
         connection.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO gone")
         connection.execute("ALTER DATABASE shop OWNER TO gone")
@@ -222,9 +223,9 @@ def test_owners_that_the_server_lacks_are_left_out_as_it_was_told(
     with connect("back") as connection:
         found = connection.execute(
             "SELECT tableowner = current_user, has_database_privilege('pg_monitor', 'back', 'CONNECT'),"
-            " (SELECT string_agg(polname, ',') FROM pg_policy) FROM pg_tables WHERE tablename = 'item'"
+            " (SELECT string_agg(polname, ',' ORDER BY polname) FROM pg_policy) FROM pg_tables WHERE tablename = 'item'"
         ).fetchone()
-    assert found == (True, False, "everybodys")
+    assert found == (True, False, "bound,everybodys")
 
 
 @pytest.mark.parametrize("mode", ["fail", "replace", "rename"])

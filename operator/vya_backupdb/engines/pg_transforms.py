@@ -57,6 +57,8 @@ class PgRules:
         self._subject = PgSubject(self._selection, self._name)
         self._codec = "utf-8"
         self._missing: set[str] = set()
+        self._text = b""
+        self._no_policies: set[tuple[str, ...]] = set()
         self._kinds: dict[str, Callable[[Statement, Sequence[Token]], Verdict]] = {
             "SET": self._set,
             "CREATE": self._object,
@@ -94,12 +96,13 @@ class PgRules:
         about = self._subject.about(statement.text, tokens)
         if not self._selection.keeps(about):
             return None
+        self._text = statement.text
         with self._selection.judging(about):
             verdict = self._judged(statement, first, tokens)
         if verdict is not Verdict.PASS:
             return None
         self._lines.touched |= first not in {"SET", "SELECT"}
-        return statement.text
+        return self._text
 
     def _judged(self, statement: Statement, first: str, tokens: Sequence[Token]) -> Verdict:
         if first in self._kinds:
@@ -169,8 +172,18 @@ class PgRules:
         if words[0] == "ALTER":
             return self._roles(statement, _owner(tokens), "owner")
         if words[:2] == ["CREATE", "POLICY"]:
-            return self._roles(statement, _listed(_between(tokens, "TO", {"USING", "WITH"})), "grant")
+            return self._policy(statement, tokens)
         return Verdict.PASS
+
+    def _policy(self, statement: Statement, tokens: Sequence[Token]) -> Verdict:
+        roles = _listed(_between(tokens, "TO", {"USING", "WITH"}))
+        verdict = self._roles(statement, roles, "grant", of=roles)
+        if verdict is Verdict.LEAVE_OUT:
+            self._no_policies.add(self._names(_until(tokens[2:], {"AS", "FOR", "TO", "USING", "WITH"})))
+        return verdict
+
+    def _names(self, tokens: Sequence[Token]) -> tuple[str, ...]:
+        return tuple(map(self._name, tokens))
 
     def _on_object(self, statement: Statement, tokens: Sequence[Token]) -> Verdict:
         """Judge COMMENT ON and SECURITY LABEL … ON."""
@@ -178,6 +191,8 @@ class PgRules:
         kind = about[0].word if about else ""
         if kind == "DATABASE":
             return self._database(statement, about[1:], f"{tokens[0].word} ON")
+        if kind == "POLICY" and self._names(_until(about[1:], {"IS"})) in self._no_policies:
+            return Verdict.LEAVE_OUT
         return self._refuse(statement, f"{tokens[0].word} ON {kind}") if kind in _SERVER_WIDE else Verdict.PASS
 
     def _database(self, statement: Statement, tokens: Sequence[Token], verb: str) -> Verdict:
@@ -196,11 +211,13 @@ class PgRules:
             return self._refuse(statement, f"{tokens[0].word} ON {kind}")
         if kind == "DATABASE":
             return self._database(statement, about[1:], f"{tokens[0].word} ON")
-        return self._roles(statement, _grantees(tokens), "grant")
+        grantees, by = _grantees(tokens)
+        return self._roles(statement, [*grantees, *by], "grant", of=grantees)
 
     def _default_privileges(self, statement: Statement, tokens: Sequence[Token]) -> Verdict:
         owners = _listed(_between(tokens, "FOR", {"IN", "GRANT", "REVOKE"}))
-        return self._roles(statement, [*owners, *_grantees(tokens)], "grant")
+        grantees, _ = _grantees(tokens)
+        return self._roles(statement, [*owners, *grantees], "grant", of=grantees)
 
     def _copy(self, statement: Statement, _tokens: Sequence[Token]) -> Verdict:
         if statement.copies:
@@ -211,9 +228,14 @@ class PgRules:
         two = tokens[1].word if len(tokens) > 1 else ""
         return self._refuse(statement, "PREPARE TRANSACTION") if two == "TRANSACTION" else Verdict.PASS
 
-    def _roles(self, statement: Statement, named: Iterable[Token], transform: str) -> Verdict:
-        """Judge a statement that needs the roles `named`: passed where all are there, else by the options."""
-        quoted = (token for token in named if token.names and token.word not in {*_NO_ROLES, "GROUP", "ROLE", "USER"})
+    def _roles(
+        self, statement: Statement, named: Iterable[Token], transform: str, *, of: Sequence[Token] = ()
+    ) -> Verdict:
+        """Judge a statement that needs the roles `named`: passed where all are there, else by the options.
+
+        `of` are those of a list of which some can be left out: the others keep what it gives them, or takes from them.
+        """
+        quoted = [token for token in named if token.names and token.word not in {*_NO_ROLES, "GROUP", "ROLE", "USER"}]
         known = self._facts.roles | self._options.roles
         names = list(map(self._name, quoted))
         missing = [name for name in names if name not in known]
@@ -224,12 +246,23 @@ class PgRules:
         if self._options.owners == "skip":
             for name in missing:
                 self.notes.transform(transform, f'"{name}"')
-            return Verdict.LEAVE_OUT
+            lost = [token for token in quoted if self._name(token) in missing]
+            return self._shorten(lost, of)
         for name in missing:
             if name not in self._missing:
                 self._missing.add(name)
                 self.notes.refuse(statement.line, f'names the role "{name}", which does not exist here', _ROLE_HINT)
         return Verdict.REFUSE
+
+    def _shorten(self, lost: Sequence[Token], of: Sequence[Token]) -> Verdict:
+        """Take the tokens `lost` out of the list `of`, if they stand in it, and it is not empty then."""
+        left = [one for one in of if one not in lost and one.word not in {"GROUP", "ROLE", "USER"}]
+        if not left or any(one not in of for one in lost):
+            return Verdict.LEAVE_OUT
+        text = self._text
+        kept = b", ".join(text[one.start : one.end] for one in left)
+        self._text = text[: of[0].start] + kept + text[of[-1].end :]
+        return Verdict.PASS
 
 
 def _after(tokens: Sequence[Token], word: str) -> Sequence[Token]:
@@ -240,9 +273,13 @@ def _after(tokens: Sequence[Token], word: str) -> Sequence[Token]:
 
 def _between(tokens: Sequence[Token], word: str, ends: set[str]) -> Sequence[Token]:
     """Return the tokens after the first `word`, up to the first of `ends`."""
-    rest = _after(tokens, word)
-    at = next((number for number, token in enumerate(rest) if token.word in ends), len(rest))
-    return rest[:at]
+    return _until(_after(tokens, word), ends)
+
+
+def _until(tokens: Sequence[Token], ends: set[str]) -> Sequence[Token]:
+    """Return the tokens up to the first of `ends`."""
+    at = next((number for number, token in enumerate(tokens) if token.word in ends), len(tokens))
+    return tokens[:at]
 
 
 def _listed(tokens: Sequence[Token]) -> list[Token]:
@@ -254,10 +291,10 @@ def _owner(tokens: Sequence[Token]) -> Sequence[Token]:
     return tokens[-1:] if len(tokens) > 3 and tokens[-3] == "OWNER" and tokens[-2] == "TO" else ()
 
 
-def _grantees(tokens: Sequence[Token]) -> list[Token]:
+def _grantees(tokens: Sequence[Token]) -> tuple[list[Token], list[Token]]:
     """Return the roles behind the last TO or FROM, and the one behind GRANTED BY."""
     at = max((number for number, token in enumerate(tokens) if token.word in {"TO", "FROM"}), default=len(tokens))
     ends = {"WITH", "GRANTED", "CASCADE", "RESTRICT"}
     rest = tokens[at + 1 :]
     stop = next((number for number, token in enumerate(rest) if token.word in ends), len(rest))
-    return _listed([*rest[:stop], *_between(rest, "BY", {"CASCADE", "RESTRICT"})])
+    return _listed(rest[:stop]), _listed(_between(rest, "BY", {"CASCADE", "RESTRICT"}))

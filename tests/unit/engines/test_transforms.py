@@ -20,8 +20,26 @@ def test_missing_roles_are_named_once_or_skipped() -> None:
     assert "--users" in asked.refusals[0].hint
     assert look(pg(LoadOptions(roles=frozenset({'gh"ost', "reader"}))), text).refusals == ()
     texts, done = load(pg(LoadOptions(owners="skip")), text)
-    assert texts == [b"CREATE TABLE t (a int)"]
+    assert texts == [b"GRANT ALL ON a TO postgres", b"CREATE TABLE t (a int)"]
     assert transforms(done) == {"owner": 2, "grant": 1}
+
+
+def test_a_missing_role_takes_nothing_from_those_beside_it() -> None:
+    """A policy that restricts others, too, was left out as a whole, and they saw more than before."""
+    text = b"""CREATE POLICY p ON s.t AS RESTRICTIVE FOR SELECT TO gone, postgres, "g,2" USING ((a TO b));
+    CREATE POLICY q ON ONLY_T TO gone USING (true); COMMENT ON POLICY q ON only_t IS 'TO gone';
+    COMMENT ON POLICY p ON s.t IS 'stays'; REVOKE SELECT ON t FROM GROUP gone, GROUP postgres CASCADE;
+    GRANT SELECT ON t TO PUBLIC, gone; GRANT SELECT ON t TO postgres GRANTED BY gone;
+    ALTER DEFAULT PRIVILEGES FOR ROLE postgres REVOKE ALL ON TABLES FROM gone, PUBLIC;"""
+    texts, done = load(pg(LoadOptions(owners="skip")), text)
+    assert texts == [
+        b"CREATE POLICY p ON s.t AS RESTRICTIVE FOR SELECT TO postgres USING ((a TO b))",
+        b"COMMENT ON POLICY p ON s.t IS 'stays'",
+        b"REVOKE SELECT ON t FROM postgres CASCADE",
+        b"GRANT SELECT ON t TO PUBLIC",
+        b"ALTER DEFAULT PRIVILEGES FOR ROLE postgres REVOKE ALL ON TABLES FROM PUBLIC",
+    ]
+    assert transforms(done) == {"grant": 7}
 
 
 def test_settings_that_the_server_does_not_know_are_left_out() -> None:
