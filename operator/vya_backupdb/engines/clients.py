@@ -63,8 +63,11 @@ class Clients:
         directories: Sequence[str] = (),
         known: Sequence[str] = KNOWN_DIRECTORIES,
     ) -> None:
-        """`directories` (globs allowed) come first, then the known ones, then `search_path` (as in PATH)."""
-        self._patterns = (*directories, *known, *filter(None, search_path.split(":")))
+        """Take a client in `directories` (globs allowed) where one fits, else one of all others.
+
+        The others are the `known` directories and those of `search_path` (as in PATH).
+        """
+        self._groups = (tuple(directories), (*known, *filter(None, search_path.split(":"))))
         self._ask = ask
         self._identify = lru_cache(maxsize=None)(self._identify_uncached)
 
@@ -77,36 +80,44 @@ class Clients:
         return self._mysql_family(("mariadb-dump", "mysqldump"), server)
 
     def _postgresql(self, program: str, server: ServerInfo) -> Client:
-        major = server.version_tuple[0]
-        found = [client for client in self._found(program) if client.product == "PostgreSQL"]
-        fitting = [client for client in found if client.version[0] >= major]
-        if fitting:
-            lowest = min(client.version[0] for client in fitting)
-            return max((one for one in fitting if one.version[0] == lowest), key=lambda one: one.version)
+        major, found = server.version_tuple[0], list[Client]()
+        for group in self._groups:
+            found += [client for client in self._found(program, group) if client.product == "PostgreSQL"]
+            same = [client for client in found if client.version[0] == major]
+            if same:
+                return max(same, key=lambda client: client.version)
+        above = [client for client in found if client.version[0] > major]
+        if above:
+            lowest = min(client.version[0] for client in above)
+            return max((one for one in above if one.version[0] == lowest), key=lambda one: one.version)
         raise _missing(program, server, found, f"postgresql-client-{major}")
 
     def _mysql_family(self, programs: tuple[str, ...], server: ServerInfo) -> Client:
-        everything = [client for program in programs for client in self._found(program)]
-        fitting = [client for client in everything if client.product == server.product]
-        if fitting:
-            return max(fitting, key=lambda client: client.version)
+        found = list[Client]()
+        for group in self._groups:
+            found += [client for program in programs for client in self._found(program, group)]
+            fitting = [client for client in found if client.product == server.product]
+            if fitting:
+                return max(fitting, key=lambda client: client.version)
         package = "mariadb-client" if server.product == "MariaDB" else "mysql-client (Oracle's, beside MariaDB's)"
-        raise _missing(programs[0] if server.product == "MariaDB" else programs[1], server, everything, package)
+        raise _missing(programs[0] if server.product == "MariaDB" else programs[1], server, found, package)
 
-    def _found(self, program: str) -> list[Client]:
-        clients = (self._identify(path, program) for path in dict.fromkeys(self._candidates(program)))
+    def _found(self, program: str, patterns: Sequence[str]) -> list[Client]:
+        clients = (self._identify(path, program) for path in _candidates(program, patterns))
         return [client for client in clients if client is not None]
-
-    def _candidates(self, program: str) -> Iterator[str]:
-        for pattern in self._patterns:
-            root = Path(pattern)
-            directories = Path("/").glob(pattern.lstrip("/")) if "*" in pattern else (root,)
-            for directory in sorted(directories):
-                if (directory / program).is_file():
-                    yield str(directory / program)
 
     def _identify_uncached(self, path: str, program: str) -> Client | None:
         return identify(path, program, self._ask((path, "--version")))
+
+
+def _candidates(program: str, patterns: Sequence[str]) -> Iterator[str]:
+    """Yield where the program lies, each directory once: /bin is /usr/bin on most systems."""
+    seen = set[Path]()
+    for pattern in patterns:
+        for directory in sorted(Path("/").glob(pattern.lstrip("/"))) if "*" in pattern else (Path(pattern),):
+            if (directory / program).is_file() and directory.resolve() not in seen:
+                seen.add(directory.resolve())
+                yield str(directory / program)
 
 
 def identify(path: str, program: str, said: str) -> Client | None:

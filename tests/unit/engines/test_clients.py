@@ -103,6 +103,27 @@ def test_a_program_is_asked_once(tmp_path: Path) -> None:
     assert asked == [(str(tmp_path / "pg_dump"), "--version")]
 
 
+def test_what_was_named_is_taken_where_it_fits_and_a_directory_is_looked_at_once(tmp_path: Path) -> None:
+    said = {"named": PG17, "usr": PG17.replace("17.12", "17.13"), "old": PG15}
+    for name in said:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pg_dump").write_text("")
+    (tmp_path / "bin").symlink_to("usr")
+    asked: list[str] = []
+
+    def ask(argv: tuple[str, ...]) -> str:
+        asked.append(Path(argv[0]).parent.name)
+        return said[asked[-1]]
+
+    places = ":".join(str(tmp_path / name) for name in ("old", "usr", "bin"))
+    clients = Clients(ask, search_path=places, directories=[str(tmp_path / "named")], known=())
+    assert clients.pg_dump(server("PostgreSQL", 17, 1)).version == (17, 12)
+    assert asked == ["named"]
+    assert clients.pg_dump(server("PostgreSQL", 15, 1)).version == (15, 18)
+    assert asked == ["named", "old", "usr"]
+    assert clients.pg_dump(server("PostgreSQL", 16, 1)).version == (17, 13)
+
+
 @pytest.mark.parametrize(
     ("said", "restricts"),
     [(PG15, True), ("pg_dump (PostgreSQL) 15.13", False), ("pg_dump (PostgreSQL) 12.22", False), (PG18, True)],
