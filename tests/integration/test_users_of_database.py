@@ -5,8 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.demo.embedded import EmbeddedServer
 from tests.fixtures.accounts import execute, session_for
 from tests.fixtures.engine_rig import rig
+from tests.fixtures.restoring import restoring
+from tests.fixtures.workspace import Connect
 from tests.servers import Server
 
 from vya_backupdb.domain.errors import RestoreFailed
@@ -15,6 +18,7 @@ from vya_backupdb.domain.users_plan import AccountPlan, OnExisting
 from vya_backupdb.dumper.restore_request import WithUsers
 from vya_backupdb.dumper.restore_users import DatabaseUsers, RunUsers, make_accounts
 from vya_backupdb.dumper.session import Session
+from vya_backupdb.dumper.settling import settle_target
 
 FAMILY = (
     "CREATE USER w_app@`%`", "CREATE USER w_both@`%` IDENTIFIED BY 'x'", "GRANT SELECT ON `w_shop%`.* TO w_app@`%`",
@@ -93,6 +97,36 @@ def test_who_gave_a_membership_comes_with_it(servers: Callable[[str], Server], t
         assert server.sql(grantors) == [('"w ""boss"',)]
     finally:
         execute(server, *GONE)
+
+
+def test_a_change_that_was_cut_short_is_finished_by_the_next_restore(
+    embedded: EmbeddedServer, connect: Connect, tmp_path: Path
+) -> None:
+    """It takes back first: killed after that, and with --users-on-existing skip next, the account stayed so."""
+    one = restoring(tmp_path, "postgresql", [str(embedded.programs)], users=True, demo=embedded)
+    member, gone = "SELECT pg_has_role('w_app', 'w_readers', 'MEMBER')", "DROP DATABASE IF EXISTS w_shop"
+
+    def run(*statements: str) -> None:
+        with connect("postgres") as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    run("CREATE ROLE w_app", "CREATE ROLE w_readers", "GRANT w_readers TO w_app", "CREATE DATABASE w_shop OWNER w_app")
+    try:
+        one.back_up("w_shop")
+        run(gone, "GRANT w_readers TO w_app WITH ADMIN OPTION")
+        equal = WithUsers(OnExisting.REPLACE)
+        assert one.killed(1, lambda: one.restore("w_shop", users=equal), words=("REVOKE",))
+        one.restore("w_shop", users=WithUsers())
+        with connect("postgres") as connection:
+            assert connection.execute(member).fetchone() == (True,)
+        assert one.session().tree.undertakings().all() == []
+        run(gone, "ALTER ROLE w_app CREATEDB")
+        assert one.killed(1, lambda: one.restore("w_shop", users=equal), words=("CREATE DATABASE",))
+        settle_target(one.session(), "w_shop", lambda _settled: None)
+        assert one.session().tree.undertakings().all() == []  # what was changed is as it was to be
+    finally:
+        run(gone, "DROP ROLE w_app", "DROP ROLE w_readers")
 
 
 def test_only_what_was_made_is_noted_as_ours(server: Server, tmp_path: Path) -> None:

@@ -114,8 +114,9 @@ class Swap(Model):
 class UsersDue(Model):
     """What becomes of accounts with the restore of a database, by the users file `backup`.
 
-    `begun` are those that it makes, or made, as pairs of name and host; `grants` is what is due once the data is in its
-    place: a users file's text, without any password's hash, and empty where nothing is.
+    `begun` are those that it makes, or made, and until that is done those that it changes, as pairs of name and host;
+    `grants` is what is due once the data is in its place: a users file's text, without any password's hash, and empty
+    where nothing is.
     """
 
     backup: str
@@ -152,7 +153,7 @@ class Undertaking(Model):
 
     @property
     def begun(self) -> frozenset[AccountKey]:
-        """The accounts that this restore makes, or began to make."""
+        """The accounts that this restore makes, or began to make or to change."""
         return frozenset(AccountKey(name, host) for name, host in (self.users.begun if self.users else ()))
 
     @property

@@ -187,7 +187,7 @@ def _plan(account: AccountKey, kind: Kind, found: list[Step], target: Target, wi
     if exists and account not in wish.begun:  # what it may do in other databases is not what was asked for
         found = [one for one in found if _is_in(one.statement, wish)]
     if exists:
-        why = "an earlier attempt began to make it" if account in wish.begun else "exists already"
+        why = "an earlier attempt began to make or to change it" if account in wish.begun else "exists already"
         return AccountPlan(account, kind, Action.REPLACE, why, _replacing(account, found, target, wish))
     return AccountPlan(account, kind, Action.CREATE, _elsewhere(found, wish), tuple(found))
 

@@ -155,7 +155,8 @@ class _Check:
             if one.left_accounts:
                 names = ", ".join(repr(str(each)) for each in sorted(one.left_accounts))
                 text = (
-                    f"the restore {one.run} to {one.target!r} failed after it had begun to make accounts: {names};"
+                    f"the restore {one.run} to {one.target!r} failed after it had begun to make or to change accounts:"
+                    f" {names};"
                     " the next one with --users finishes them, 'vya-backupdb restore --clean-up' forgets this"
                 )
                 self._note(ExitCode.OK, text, reason="RestoreLeftover", blocking=False)

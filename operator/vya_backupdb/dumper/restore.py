@@ -189,7 +189,8 @@ class _Restore:
     def _make(self, journal: Journal, lock: HeldLock, saved: str | None, planned: PlannedUsers | None) -> None:
         """Make the accounts, build the new content and put it in place."""
         if planned is not None:
-            result = make_accounts(self._session, planned, journal.began)
+            earlier = self._plan.accounts.begun if self._plan.accounts else ()
+            result = make_accounts(self._session, planned, journal.began, earlier)
             self._warn(result.notes)
             self._users = reported(result)
         count = self._build(journal)

@@ -1,8 +1,9 @@
 """The accounts of one database's restore: who it needs, before its data; what they may do in it, after that.
 
-Invariants: whom a restore begins to make, and what is due to them once the data is in its place, stands in its journal
-before the first is made. So whoever settles a restore that died gives what is due, and the next attempt takes accounts
-of the former one for its own, instead of leaving them half made because they exist. No account is ever dropped.
+Invariants: whom a restore begins to make or to change, and what is due to them once the data is in its place, stands
+in its journal before the first is made. So whoever settles a restore that died gives what is due, and the next attempt
+takes accounts of the former one for its own, instead of leaving them half made because they exist. No account is ever
+dropped.
 """
 
 from collections.abc import Callable, Collection
@@ -119,11 +120,17 @@ class DatabaseUsers:
                 hint="Leave them (--users-on-existing skip), change them (replace), or do without (--exclude-user).",
             ) from None
 
+    @property
+    def begun(self) -> frozenset[AccountKey]:
+        """The accounts that earlier attempts began to make."""
+        return self._wish.begun
+
     def due(self, planned: PlannedUsers) -> UsersDue:
-        """Return what the journal must tell before `planned` is done."""
+        """Return what the journal must tell before `planned` is done.
+
+        Those that are changed count as begun, too, until all is done: one that was cut short may lack what it had.
+        """
         handled = {one.account: one.kind for one in planned.plan.accounts if one.action in _CHANGED}
-        made = [one.account for one in planned.plan.accounts if one.action is Action.CREATE]
-        begun = {*made, *(self._wish.begun & handled.keys())}
         # one that has no grants in the file is named all the same: under `replace` it loses those that it has here
         named = (Statement(Header(account, kind), "SELECT 1") for account, kind in handled.items())
         grants = (one for one in self._file.statements if one.header.phase is Phase.GRANTS)
@@ -133,7 +140,7 @@ class DatabaseUsers:
         return UsersDue(
             backup=self._id,
             on_existing=self._wish.on_existing.value,
-            begun=tuple(sorted((one.name, one.host) for one in begun)),
+            begun=tuple(sorted((one.name, one.host) for one in handled)),
             grants="".join(render(file, comments=(), preamble=())),
         )
 
@@ -146,14 +153,19 @@ def _for_target(accounts: Accounts, one: Statement, database: str, to_database: 
 
 
 def make_accounts(
-    session: Session, planned: PlannedUsers, began: Callable[[Collection[AccountKey]], None]
+    session: Session,
+    planned: PlannedUsers,
+    began: Callable[[Collection[AccountKey]], None],
+    earlier: Collection[AccountKey] = (),
 ) -> UsersResult:
     """Make the accounts; return what became of each. Raise RestoreFailed if one that is needed is not there then.
 
-    `began` is told first which of them were made or changed: another that comes into being later is somebody else's.
+    `began` is told first which of them were made, now or in an `earlier` attempt: another that comes into being later
+    is somebody else's, and one that was there before is as it was to be.
     """
     result = restore_users(session, planned)
-    began({one.plan.account for one in result.accounts if one.done})
+    done = [one.plan for one in result.accounts if one.done]
+    began({one.account for one in done if one.action is Action.CREATE or one.account in earlier})
     failed = [one for one in result.accounts if one.unmade]
     if failed:
         existing = session.engine.accounts().target()[0].existing

@@ -102,5 +102,7 @@ def clean_up(session: Session) -> list[str]:
         elif one.left_accounts:
             journals.remove(one.run)
             names = ", ".join(repr(str(each)) for each in sorted(one.left_accounts))
-            said.append(f"accounts that the restore {one.run} to {one.target!r} had begun to make stay: {names}")
+            said.append(
+                f"accounts that the restore {one.run} to {one.target!r} had begun to make, or to change, stay: {names}"
+            )
     return said
