@@ -158,6 +158,11 @@ def _look(descriptor: int, config: DatabaseConfig, order: Order, tools: Tools) -
             f"{order.file} is not a dump of {order.database!r} alone: {beyond}",
             hint="Load it into a server of its own, and back up the databases there.",
         )
+    if reach.fills and not reach.makes:
+        raise DumpFailed(
+            f"{order.file} holds rows and makes no table: a dump of data alone can be restored nowhere",
+            hint="Dump it with its definitions (without --data-only, --no-create-info).",
+        )
     found = os.fstat(descriptor)
     taken_at = order.taken_at or datetime.fromtimestamp(found.st_mtime, UTC).replace(microsecond=0)
     return _Foreign(passed, head, members == [1], taken_at)

@@ -1,4 +1,5 @@
-"""Whether a file of SQL reaches beyond one database: enters, makes, changes or drops others, or commands a client.
+"""Whether a file of SQL reaches beyond one database: enters, makes, changes or drops others, or commands a client; and
+whether it makes what it fills.
 
 Asked of a foreign file before it becomes a backup, without any server. It is no judgement of all that a restore may
 refuse: that needs a server to know (`loading.Inspector`).
@@ -16,16 +17,25 @@ _MY: Final = re.compile(
 _PG: Final = re.compile(rb"(?:CREATE|DROP|ALTER)\s+DATABASE\b", re.IGNORECASE)
 #: psql's own protection, and the line that makes MariaDB's client refuse its own commands.
 _HARMLESS: Final = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+|/\*M?!999999\\- enable the sandbox mode \*/\s*")
+_FILLS: Final = re.compile(rb"(?:INSERT|REPLACE|COPY)\b", re.IGNORECASE)
+#: An extension makes tables, too, and their rows may stand in a dump.
+_MAKES: Final = re.compile(
+    rb"(?:/\*M?!\d*\s*)?CREATE\s+(?:OR\s+REPLACE\s+)?(?:\w+\s+){0,2}(?:TABLE|EXTENSION)\b", re.IGNORECASE
+)
 _SHOWN: Final = 60
 
 
 class Reach:
-    """Looks at a file as it passes, in chunks of any size; `found` is the first line that reaches beyond, or ''."""
+    """Looks at a file as it passes, in chunks of any size; `found` is the first line that reaches beyond, or ''.
+
+    `fills` and `makes`: whether there are rows, and whether there are tables.
+    """
 
     def __init__(self, reader: Reader, *, is_postgresql: bool) -> None:
         self._reader = reader
         self._beyond = _PG if is_postgresql else _MY
         self.found = ""
+        self.fills = self.makes = False
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
         """Look at the next bytes."""
@@ -41,5 +51,7 @@ class Reach:
             if self.found or not isinstance(event, Statement | Command):
                 continue
             is_statement = isinstance(event, Statement)
+            self.fills = self.fills or _FILLS.match(event.text) is not None
+            self.makes = self.makes or _MAKES.match(event.text) is not None
             if self._beyond.match(event.text) if is_statement else not _HARMLESS.fullmatch(event.text):
                 self.found = f"line {event.line}: {event.text[:_SHOWN].decode('utf-8', 'backslashreplace')}"

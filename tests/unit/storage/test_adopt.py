@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -110,6 +111,15 @@ def test_a_file_that_reaches_other_databases_is_refused(tmp_path: Path, product:
     file = written(tmp_path, "several.sql", head + b"\n\n" + line + b"\n" + body + marker + after)
     with pytest.raises(DumpFailed, match="is not a dump of 'shop' alone"):
         adopted(tmp_path / "backups", product, file)
+
+
+@pytest.mark.parametrize("product", KINDS)
+def test_a_dump_of_data_alone_is_refused(tmp_path: Path, product: str) -> None:
+    """It is whole, ends as a dump ends, and loads into no empty database."""
+    content = re.sub(rb"(?ms)^CREATE TABLE .*?;$", b"", SQL[product])
+    assert re.search(rb"(?m)^(?:INSERT|COPY) ", content)
+    with pytest.raises(DumpFailed, match="holds rows and makes no table"):
+        adopted(tmp_path / "backups", product, written(tmp_path, "data.sql", content))
 
 
 def test_bad_names_times_and_places_are_refused(tmp_path: Path) -> None:
