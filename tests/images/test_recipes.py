@@ -87,6 +87,18 @@ def test_every_recipe_covers_its_dockerfile_and_what_that_copies() -> None:
         assert {name for names in copies for name in names} <= set(product.copied)
 
 
+def test_both_of_our_images_make_what_is_theirs_in_the_same_way() -> None:
+    """Neither can begin with a stage of the other's file: the classic builder knows only images that are there."""
+    stages = set()
+    for name, product in PRODUCTS.items():
+        dockerfile = CHECKOUT / product.dockerfile
+        text = (dockerfile / "Dockerfile" if dockerfile.is_dir() else dockerfile).read_text()
+        stage = text.partition("# --- the Python environment ")[2].partition("# --- the image ")[0]
+        assert f"requirements/{name}.lock" in stage
+        stages.add(stage.replace(f"{name}.lock", "its.lock"))
+    assert len(stages) == 1
+
+
 _STANZAS = """\
 Types: deb
 # a comment
