@@ -6,9 +6,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.clients import clients_of
 from tests.demo.embedded import EmbeddedServer, embedded_postgresql
+from tests.fixtures.engine_rig import KINDS
 from tests.fixtures.pausing import Pause
+from tests.fixtures.restoring import Restoring, restoring
 from tests.fixtures.workspace import Connect, Workspace
+from tests.servers import Server
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +20,13 @@ def embedded() -> Iterator[EmbeddedServer]:
     """A PostgreSQL 18 that needs neither Docker nor an image; a test uses databases of its own."""
     with embedded_postgresql() as server:
         yield server
+
+
+@pytest.fixture
+def one(server: Server, tmp_path: Path) -> Restoring:
+    """The `server` of the test's own module, with the clients of its product and version, used in this process."""
+    programs = clients_of(f"{server.product}:{server.version}")
+    return restoring(tmp_path, KINDS[server.product], programs, demo=server)
 
 
 @pytest.fixture

@@ -95,6 +95,12 @@ def test_a_network_that_falls_silent_ends_with_the_deadline(
 
 
 Refusal = tuple[str, str, type[BackupDBError]]
+MYSQL_FAMILY: tuple[Refusal, ...] = (
+    ("expired password", "CREATE USER refused IDENTIFIED BY 'pw' PASSWORD EXPIRE", AuthenticationFailed),
+    ("locked", "CREATE USER refused IDENTIFIED BY 'pw' ACCOUNT LOCK", AuthenticationFailed),
+    ("TLS required", "CREATE USER refused IDENTIFIED BY 'pw' REQUIRE SSL", AuthenticationFailed),
+    ("no connection left", "CREATE USER refused IDENTIFIED BY 'pw' WITH MAX_CONNECTIONS_PER_HOUR 1", ConnectionFailed),
+)
 REFUSALS: dict[str, tuple[Refusal, ...]] = {
     "postgres:17": (
         ("expired password", "CREATE ROLE refused LOGIN PASSWORD 'pw' VALID UNTIL '2000-01-01'", AuthenticationFailed),
@@ -102,26 +108,8 @@ REFUSALS: dict[str, tuple[Refusal, ...]] = {
         ("no login", "CREATE ROLE refused NOLOGIN PASSWORD 'pw'", AuthenticationFailed),
         ("no connection left", "CREATE ROLE refused LOGIN PASSWORD 'pw' CONNECTION LIMIT 0", ConnectionFailed),
     ),
-    "mariadb:11.8": (
-        ("expired password", "CREATE USER refused IDENTIFIED BY 'pw' PASSWORD EXPIRE", AuthenticationFailed),
-        ("locked", "CREATE USER refused IDENTIFIED BY 'pw' ACCOUNT LOCK", AuthenticationFailed),
-        ("TLS required", "CREATE USER refused IDENTIFIED BY 'pw' REQUIRE SSL", AuthenticationFailed),
-        (
-            "no connection left",
-            "CREATE USER refused IDENTIFIED BY 'pw' WITH MAX_CONNECTIONS_PER_HOUR 1",
-            ConnectionFailed,
-        ),
-    ),
-    "mysql:9.7": (
-        ("expired password", "CREATE USER refused IDENTIFIED BY 'pw' PASSWORD EXPIRE", AuthenticationFailed),
-        ("locked", "CREATE USER refused IDENTIFIED BY 'pw' ACCOUNT LOCK", AuthenticationFailed),
-        ("TLS required", "CREATE USER refused IDENTIFIED BY 'pw' REQUIRE SSL", AuthenticationFailed),
-        (
-            "no connection left",
-            "CREATE USER refused IDENTIFIED BY 'pw' WITH MAX_CONNECTIONS_PER_HOUR 1",
-            ConnectionFailed,
-        ),
-    ),
+    "mariadb:11.8": MYSQL_FAMILY,
+    "mysql:9.7": MYSQL_FAMILY,
 }
 
 

@@ -22,7 +22,7 @@ from tests.servers import Server
 OPTIONS = """
 [client]
 password=wrong
-host=203.0.113.1
+host=233.252.0.1
 port=1
 user=evil
 init-command=DROP DATABASE shop
@@ -40,9 +40,9 @@ compatible=ansi
 [mysql]
 safe-updates
 """
-SERVICE = "[evil]\nhost=203.0.113.1\nport=1\nuser=evil\npassword=wrong\noptions=-c default_transaction_read_only=on\n"
-#: Nothing listens there: a connection that goes there is a connection led astray.
-NOWHERE = "203.0.113.1"
+SERVICE = "[evil]\nhost=233.252.0.1\nport=1\nuser=evil\npassword=wrong\noptions=-c default_transaction_read_only=on\n"
+#: A group of RFC 6676's documentation, which TCP refuses at once: a connection that goes there is led astray.
+NOWHERE = "233.252.0.1"
 
 #: What such a host has in the environment; `hostile` says where its directories are.
 ENVIRONMENT = {

@@ -1,12 +1,10 @@
 """MariaDB and MySQL: what belongs to a database and does not follow its tables into another's place by itself."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from tests.clients import clients_of
 from tests.fixtures import samples
-from tests.fixtures.restoring import Restoring, restoring
+from tests.fixtures.restoring import Restoring
 from tests.servers import Server
 
 from vya_backupdb.domain.undertaking import OWN_NAME
@@ -18,12 +16,6 @@ def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> 
     """A shared server; whatever databases a test leaves are dropped."""
     with samples.swept(servers(request.param)) as server:
         yield server
-
-
-@pytest.fixture
-def one(server: Server, tmp_path: Path) -> Restoring:
-    """That server, with its clients."""
-    return restoring(tmp_path, "mysql", clients_of(f"{server.product}:{server.version}"), demo=server)
 
 
 @pytest.fixture

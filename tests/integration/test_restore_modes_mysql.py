@@ -27,12 +27,6 @@ def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> 
 
 
 @pytest.fixture
-def one(server: Server, tmp_path: Path) -> Restoring:
-    """That server, with its clients."""
-    return restoring(tmp_path, "mysql", clients_of(f"{server.product}:{server.version}"), demo=server)
-
-
-@pytest.fixture
 def alive(server: Server, one: Restoring) -> str:
     """``shop``, backed up, and changed since: rows, and one of each kind more; beside it a neighbour."""
     samples.create(server, "shop")

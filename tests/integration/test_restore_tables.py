@@ -1,13 +1,10 @@
 """Single tables through the whole of a restore, on each product: what belongs to them, and nothing else."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from tests.clients import clients_of
 from tests.fixtures import samples
-from tests.fixtures.engine_rig import KINDS
-from tests.fixtures.restoring import Restoring, restoring
+from tests.fixtures.restoring import Restoring
 from tests.fixtures.workspace import Connect, Workspace
 from tests.servers import Server
 
@@ -20,13 +17,6 @@ def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> 
     """A shared server; whatever databases a test leaves are dropped."""
     with samples.swept(servers(request.param)) as server:
         yield server
-
-
-@pytest.fixture
-def one(server: Server, tmp_path: Path) -> Restoring:
-    """That server, with its clients."""
-    programs = clients_of(f"{server.product}:{server.version}")
-    return restoring(tmp_path, KINDS[server.product], programs, demo=server)
 
 
 def test_some_tables_of_a_backup(server: Server, one: Restoring) -> None:
