@@ -112,3 +112,20 @@ def assert_counts(server: Server, name: str) -> None:
     assert f"nextval(`{name}`.`numbers`)" in server.sql(f"SHOW CREATE VIEW `{name}`.counting")[0][1]
     ((number, text),) = server.sql(f"SELECT id, n FROM `{name}`.counting")
     assert (number > 100, text) == (True, "é`source`.")
+
+
+@pytest.mark.parametrize(
+    ("server", "setting"),
+    [("mariadb:11.8", "innodb_force_primary_key"), ("mysql:9.7", "sql_require_primary_key")],
+    indirect=["server"],
+)
+def test_a_server_that_asks_for_primary_keys_takes_our_markers(server: Server, one: Restoring, setting: str) -> None:
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (a int PRIMARY KEY)")
+    one.back_up("shop")
+    server.sql(f"SET GLOBAL {setting} = ON")
+    try:
+        for target, mode in (("new", "fail"), ("shop", "replace")):
+            one.restore(target, mode, database="shop")
+            assert server.sql("SHOW TABLES", database=target) == [("t",)]
+    finally:
+        server.sql(f"SET GLOBAL {setting} = OFF")

@@ -51,7 +51,9 @@ def create(server: Server, product: Product, database: str, settings: DatabaseSe
                 raise _target_exists(database) from error
             raise _refused(server, error, f"creating database {database!r}") from error
         if marker:
-            session.execute(f"CREATE TABLE {quote(database)}.{quote(marker)} (nothing int)", f"marking {database!r}")
+            session.execute(
+                f"CREATE TABLE {quote(database)}.{quote(marker)} (nothing int PRIMARY KEY)", f"marking {database!r}"
+            )
     return ()
 
 
