@@ -228,6 +228,12 @@ def test_a_failed_restore_leaves_a_note_of_its_accounts(
     assert planned is not None
     actions = {str(each.account): each.action for each in planned.plan.accounts}
     assert (actions["c_app"], actions["postgres"]) == (Action.REPLACE, Action.PROTECTED)
+    journals = one.session().tree.undertakings()
+    (note,) = journals.all()
+    journals.save(note.model_copy(update={"server_identity": "another"}))  # what the instance was once
+    planned = one.plan(one.request(peopled, users=WithUsers())).planned_users
+    assert planned is not None
+    assert {str(each.account): each.action for each in planned.plan.accounts}["c_app"] is Action.SKIP
     (said,) = clean_up(one.session())
     assert f"'c_app', {HOSTILE!r}, 'c_readers'" in said
     _leave(connect, peopled)

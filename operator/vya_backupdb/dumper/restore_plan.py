@@ -119,7 +119,7 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
     users = refusals.of_users(session, request, tree, source)
     inspection, warnings = _read(session, request, source, users.roles if users else frozenset())
     fitted = session.engine.fitted(source.settings, inspection.options)
-    accounts = _accounts(session, request, source, users, (*inspection.accounts, *fitted.accounts))
+    accounts = _accounts(session, request, source, users, (*inspection.accounts, *fitted.accounts), server)
     planned_users = refusals.planned(accounts)
     leftovers = unfinished(session, request.target)
     look = session.engine.placer.look(request.target)
@@ -150,13 +150,22 @@ def plan_restore(session: Session, request: Request, tree: InstanceTree, held: E
 
 
 def _accounts(
-    session: Session, request: Request, source: Source, users: RunUsers | None, names: tuple[str, ...]
+    session: Session,
+    request: Request,
+    source: Source,
+    users: RunUsers | None,
+    names: tuple[str, ...],
+    server: Server,
 ) -> DatabaseUsers | None:
-    """Return the accounts that come with the database, those that earlier attempts had begun to make among them."""
+    """Return the accounts that come with the database, those that earlier attempts on this server had begun among them.
+
+    An account of the same name on another server, which the instance was once, is none of them.
+    """
     if users is None or source.metadata is None:
         return None
     database = source.metadata.backup_info.database_name
-    begun = frozenset(key for one in session.tree.undertakings().of(request.target) for key in one.begun)
+    earlier = session.tree.undertakings().of(request.target)
+    begun = frozenset(key for one in earlier if one.server_identity == server.info.identity for key in one.begun)
     return DatabaseUsers(session, users, database=database, to_database=request.target, names=names, begun=begun)
 
 
