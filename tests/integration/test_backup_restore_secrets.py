@@ -48,18 +48,22 @@ def server(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Server]
 
 @pytest.fixture
 def home(server: Server, tmp_path: Path) -> Workspace:
-    """A workspace of that account; its password is a Fernet token."""
+    """A workspace of a database of that account's, whose credentials a test sets."""
     made = Workspace(tmp_path / "work", server, kind=KINDS[server.product])
-    ring = made.root / "keyring"
-    ring.write_text(made.run("keys", "generate").out)
-    ring.chmod(0o600)
-    for name, value in (("username", "keeper"), ("password", password_for(server))):
-        argv = [*PROGRAM, "credentials", "encrypt", "--keyring", str(ring)]
-        token = subprocess.run(argv, env=made.environ({}), input=value.encode(), capture_output=True, check=True)
-        (made.credentials / name).write_bytes(token.stdout)
-    made.config["credentials"].update(encoding="fernet", keyring=str(ring))
     made.instance["include_databases"] = ["shop"]
     return made
+
+
+def seal(home: Workspace, user: str, password: str) -> None:
+    """Put user and password where the configuration looks, as Fernet tokens."""
+    ring = home.root / "keyring"
+    ring.write_text(home.run("keys", "generate").out)
+    ring.chmod(0o600)
+    for name, value in (("username", user), ("password", password)):
+        argv = [*PROGRAM, "credentials", "encrypt", "--keyring", str(ring)]
+        token = subprocess.run(argv, env=home.environ({}), input=value.encode(), capture_output=True, check=True)
+        (home.credentials / name).write_bytes(token.stdout)
+    home.config["credentials"].update(encoding="fernet", keyring=str(ring))
 
 
 def forms(password: str) -> set[str]:
@@ -93,6 +97,7 @@ os.execv({f"{real}/{program}"!r}, [{f"{real}/{program}"!r}, *sys.argv[1:]])
 
 def test_a_horrible_password_works_and_is_never_seen(server: Server, home: Workspace) -> None:
     password = password_for(server)
+    seal(home, "keeper", password)
     samples.create(server, "shop")
     before = samples.state(server, "shop")
     reached, go_on = pausing(home, server)
@@ -123,7 +128,6 @@ def test_a_horrible_password_works_and_is_never_seen(server: Server, home: Works
 
 
 def test_a_wrong_password_is_not_quoted(server: Server, home: Workspace) -> None:
-    home.config["credentials"] = {"path": str(home.credentials), "encoding": "plain"}
     wrong = HORRIBLE.replace("7", "7x")
     home.set_credentials("keeper", wrong)
     home.environment["VYA_BACKUPDB_CLIENT_PATH"] = ":".join(clients_of(f"{server.product}:{server.version}"))
@@ -135,7 +139,6 @@ def test_a_wrong_password_is_not_quoted(server: Server, home: Workspace) -> None
 def test_a_newline_in_a_postgresql_password_is_refused_by_its_field(server: Server, home: Workspace) -> None:
     if server.product != "postgres":
         return
-    home.config["credentials"] = {"path": str(home.credentials), "encoding": "plain"}
     home.set_credentials("keeper", "two\nlines")
     done = home.run("backup")
     assert done.code == ExitCode.CREDENTIALS_UNREADABLE
