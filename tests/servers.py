@@ -247,16 +247,20 @@ def server(
     container.with_command([*(product.fast if fast else ()), *arguments])
     in_memory = [_data_of(product_name, version)] if fast and not lasting and not volumes and memory_to_spare() else []
     container.tmpfs.update(dict.fromkeys([*tmpfs, *in_memory], ""))
-    for volume, path in (volumes or {}).items():
-        container.with_volume_mapping(volume, path, "nocopy")
-    for path, content in (files or {}).items():
-        container.with_copy_into_container(content, path, mode=0o644)
+    _furnish(container, volumes or {}, files or {})
     port = _publish(container, product.port, engine)
     with container:
         host = "127.0.0.1" if engine.private else container.get_container_host_ip()
         started = Server(product_name, version, host, port, product.user, password, container)
         started.wait()
         yield started
+
+
+def _furnish(container: DockerContainer, volumes: Mapping[str, str], files: Mapping[str, bytes]) -> None:
+    for volume, path in volumes.items():
+        container.with_volume_mapping(volume, path, "nocopy")
+    for path, content in files.items():
+        container.with_copy_into_container(content, path, mode=0o644)
 
 
 def _data_of(product: str, version: str) -> str:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.demo.embedded import EmbeddedServer
 from tests.fixtures.workspace import Workspace
 
 from vya_backupdb.domain import layout
@@ -92,9 +91,16 @@ def tree(workspace: Workspace) -> InstanceTree:
     return Tree(StorageConfig(base_path=str(workspace.backups))).instance("db", "demo")
 
 
-def test_retention_deletes_what_the_plan_says_and_only_its_own_schedules(
-    workspace: Workspace, past: Past, embedded: EmbeddedServer
-) -> None:
+def assert_frozen_without_a_clock(workspace: Workspace) -> None:
+    """Where the server cannot be asked for its clock nothing is deleted, and it says so."""
+    port, workspace.instance["port"] = workspace.instance["port"], 1
+    frozen = workspace.run("retention", "apply", "--format", "table")
+    assert frozen.code == ExitCode.RETENTION_FROZEN
+    assert "clock could not be asked" in frozen.err
+    workspace.instance["port"] = port
+
+
+def test_retention_deletes_what_the_plan_says_and_only_its_own_schedules(workspace: Workspace, past: Past) -> None:
     workspace.config["retention"] = {"strategy": "simple", "daily_keep": 2}
     foreign = past("hourly", 40)
     by_hand = past(None, 50)
@@ -110,13 +116,8 @@ def test_retention_deletes_what_the_plan_says_and_only_its_own_schedules(
     assert all(one["reasons"] for one in planned["decisions"])
     assert set(workspace.files()) == before
 
-    # a server that cannot be asked for its clock: nothing is deleted, and it says so
-    workspace.instance["port"] = 1
-    frozen = workspace.run("retention", "apply", "--format", "table")
-    assert frozen.code == ExitCode.RETENTION_FROZEN
-    assert "clock could not be asked" in frozen.err
+    assert_frozen_without_a_clock(workspace)
     assert {path for path in workspace.files() if layout.parse_file_name(path.name)} <= before
-    workspace.instance["port"] = embedded.port
 
     done = workspace.run("retention", "apply", "--format", "json")
     assert done.code == 0, done.err
