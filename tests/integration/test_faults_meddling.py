@@ -1,4 +1,4 @@
-"""MariaDB and MySQL: somebody drops databases, or makes them anew, after a restore was killed and before the next one.
+"""Somebody drops databases, or makes them anew, after a restore was killed and before the next one.
 
 Nothing that is not in its place may be called restored then, and nothing of somebody else's may go.
 """
@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 from tests.clients import clients_of
+from tests.demo.embedded import EmbeddedServer
 from tests.fixtures import samples
 from tests.fixtures.restoring import Restoring, restoring
+from tests.fixtures.workspace import Connect
 from tests.servers import Server
 
 from vya_backupdb.domain.errors import RestoreFailed, TargetExists
@@ -106,6 +108,31 @@ def test_what_another_made_anew_is_no_result_and_stays(server: Server, one: Rest
     with pytest.raises(TargetExists):
         one.restore("shop")
     assert server.sql("SHOW TABLES", database="shop") == []
+
+
+def test_the_former_database_gets_its_name_back_where_what_replaced_it_was_dropped(
+    embedded: EmbeddedServer, connect: Connect, database: str, tmp_path: Path
+) -> None:
+    """PostgreSQL: one made anew is not touched, and named."""
+    one = restoring(tmp_path, "postgresql", [str(embedded.programs)], demo=embedded)
+
+    def run(database: str, statement: str) -> None:
+        with connect(database) as connection:
+            connection.execute(statement.encode())
+
+    one.back_up(database)
+    run(database, "DELETE FROM item WHERE id > 5")
+    killed(one, "replace", "COMMIT")
+    run("postgres", "DROP DATABASE shop")
+    run("postgres", "CREATE DATABASE shop")
+    with pytest.raises(RestoreFailed, match="the new one is not in its place") as caught:
+        one.restore(database, "replace")
+    assert "remove the journal" in caught.value.hint
+    run("postgres", "DROP DATABASE shop")
+    assert settled(one) == [False]
+    with connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM item").fetchone() == (5,)
+    assert one.session().tree.undertakings().all() == []
 
 
 def test_a_database_that_another_makes_first_is_not_taken_away(server: Server, one: Restoring) -> None:

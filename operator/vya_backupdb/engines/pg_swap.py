@@ -120,14 +120,23 @@ class PostgreSQLPlacer:
             names = {oid: name for name, oid in _ids(session, oids=oids).items()}
             done = begun.new_id is not None and names.get(begun.new_id) == begun.target
             old = names.get(begun.old_id or "")
+            if not done and old is not None and old == begun.kept and not _ids(session, begun.target):
+                old = _bring_back(session, old, begun.target)  # somebody dropped what had taken its place
             if old is not None and (begun.stays or not done):
                 _allow(session, old, "true")
         if not done and old is not None and old != begun.target:
             raise RestoreFailed(
                 f"the former {begun.target!r} is called {old!r} now, and the new one is not in its place",
-                hint=f"Look at both; ALTER DATABASE … RENAME TO brings {old!r} back.",
+                hint=f"Look at both; ALTER DATABASE … RENAME TO brings {old!r} back. If what is called"
+                f" {begun.target!r} is to stay, remove the journal (.runs/*.restore) of that run.",
             )
         return done, ()
+
+
+def _bring_back(session: Session, old: str, target: str) -> str:
+    renamed = f"ALTER DATABASE {session.quote(old)} RENAME TO {session.quote(target)}"
+    session.execute(renamed, f"giving the former {target!r} its name back")
+    return target
 
 
 def _of_sessions(target: str, sessions: Sequence[Mapping[str, Any]]) -> Iterator[Obstacle]:
