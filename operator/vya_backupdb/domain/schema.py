@@ -113,7 +113,7 @@ class Schema:
 
 def schema_of(dialect: str, objects: Iterable[SchemaObject]) -> Schema:
     """Return the schema of `objects` in any order. Two of one kind and name are told apart by their content's order."""
-    ordered = sorted(objects, key=lambda one: (one.kind, one.name, canonical(_as_list(one))))
+    ordered = sorted(objects, key=_place)
     seen: dict[tuple[str, ...], int] = {}
     told_apart = []
     for one in ordered:
@@ -121,7 +121,11 @@ def schema_of(dialect: str, objects: Iterable[SchemaObject]) -> Schema:
         seen[key] = seen.get(key, 0) + 1
         name = one.name if seen[key] == 1 else (*one.name, f"#{seen[key]}")
         told_apart.append(SchemaObject(one.kind, name, one.structure, one.definition, one.labels))
-    return Schema(dialect, tuple(told_apart))
+    return Schema(dialect, tuple(sorted(told_apart, key=_place)))
+
+
+def _place(one: SchemaObject) -> tuple[str, tuple[str, ...], bytes]:
+    return one.kind, one.name, canonical(_as_list(one))
 
 
 def without_table(schema: Schema, name: str) -> Schema:
