@@ -136,9 +136,8 @@ def test_a_wrong_password_is_not_quoted(server: Server, home: Workspace) -> None
     assert betrayals(done.out + done.err, wrong) == []
 
 
+@pytest.mark.parametrize("server", ["postgres:17"], indirect=True)
 def test_a_newline_in_a_postgresql_password_is_refused_by_its_field(server: Server, home: Workspace) -> None:
-    if server.product != "postgres":
-        return
     home.set_credentials("keeper", "two\nlines")
     done = home.run("backup")
     assert done.code == ExitCode.CREDENTIALS_UNREADABLE
