@@ -192,7 +192,7 @@ def _options(request: Request, source: Source) -> LoadOptions:
     options = LoadOptions(tables=request.tables, owners=request.owners, definers=request.definers)
     if source.metadata is None:
         return replace(options, foreign=True)
-    return replace(options, source=source.metadata.backup_info.database_name)
+    return replace(options, source=source.metadata.backup_info.database_name, settings=source.settings.settings)
 
 
 def _warnings(source: Source, passed: Passed) -> tuple[str, ...]:

@@ -36,6 +36,8 @@ class LoadOptions:
     owners: Literal["require", "skip"] = "require"
     roles: frozenset[str] = frozenset()
     definers: Literal["keep", "drop"] = "keep"
+    #: what the source sets for its sessions, as ``name=value`` (PostgreSQL): its functions may rely on it
+    settings: tuple[str, ...] = ()
     #: the name that the database has in the end, for a load beside it; an inspector fills it
     target: str | None = None
     #: the tables of `tables` with what belongs to them, as an inspector found them; nobody else fills it

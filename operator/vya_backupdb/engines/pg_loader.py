@@ -2,10 +2,15 @@
 
 By the extended protocol, in which the server takes exactly one statement: whatever a file holds, what was judged as
 one statement cannot be executed as two. Bytes are neither decoded nor encoded: a dump says its encoding itself.
+
+A dump names all that it means with its schema, and so lets names be looked up nowhere (``search_path`` is empty). What
+its functions mean by a bare name they found by the path of those who used them: a CHECK or a generated column by such a
+function refuses every row under an empty path, and an index on it cannot be built. So rows go in under the path of the
+source's sessions, and a statement that misses a name is tried again under it.
 """
 
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -26,22 +31,57 @@ class PgTarget:
     libpq is never let to wait: a signal's handler would not run as long as it does.
     """
 
-    def __init__(self, connection: "psycopg.Connection[object]", server: Server) -> None:
+    def __init__(self, connection: "psycopg.Connection[object]", server: Server, path: str) -> None:
         self._pg = connection.pgconn
         self._redact = server.redact
         self._poll = select.poll()
+        self._path = path.encode()
+        self._under_path = False
 
     def execute(self, text: bytes) -> None:
         """See `loader.Target.execute`."""
-        result = self._answer(lambda: self._pg.send_query_params(text, None))
+        self._leave_path()
+        result = self._asked(text)
         if result is None or result.status not in _DONE:
-            raise self._failed(result)
+            failed = self._failed(result)
+            if not self._done_under_path(text, result):
+                raise failed
 
     def copy(self, text: bytes) -> None:
         """See `loader.Target.copy`."""
-        result = self._answer(lambda: self._pg.send_query_params(text, None))
+        self._enter_path()
+        result = self._asked(text)
         if result is None or result.status != pq.ExecStatus.COPY_IN:
             raise self._failed(result)
+
+    def _done_under_path(self, text: bytes, result: pq.abc.PGresult | None) -> bool:
+        """Try once more what missed a name; return whether it succeeded."""
+        state = None if result is None else result.error_field(pq.DiagnosticField.SQLSTATE)
+        if state not in _NAME_MISSED or not self._enter_path():
+            return False
+        again = self._asked(text)
+        self._leave_path()
+        return again is not None and again.status in _DONE
+
+    def _enter_path(self) -> bool:
+        """Look names up by the source's path from now on; False if the file itself says where they are looked up."""
+        if not self._under_path:
+            now = self._asked(b"SELECT pg_catalog.current_setting('search_path')")
+            if now is not None and now.status in _DONE and now.get_value(0, 0) == b"":
+                self._under_path = self._set_path(self._path)
+        return self._under_path
+
+    def _leave_path(self) -> None:
+        if self._under_path:
+            self._under_path = False
+            self._set_path(b"")
+
+    def _set_path(self, path: bytes) -> bool:
+        result = self._asked(b"SELECT pg_catalog.set_config('search_path', $1, false)", path)
+        return result is not None and result.status in _DONE
+
+    def _asked(self, text: bytes, *parameters: bytes) -> pq.abc.PGresult | None:
+        return self._answer(lambda: self._pg.send_query_params(text, parameters or None))
 
     def rows(self, data: bytes) -> None:
         """See `loader.Target.rows`."""
@@ -110,20 +150,26 @@ _COPYING: Final = {pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.
 _FIELDS: Final = (pq.DiagnosticField.MESSAGE_PRIMARY, pq.DiagnosticField.MESSAGE_DETAIL, pq.DiagnosticField.CONTEXT)
 
 
+#: SQLSTATEs of a function, a relation, another object and a schema that were looked up and not found.
+_NAME_MISSED: Final = {b"42883", b"42P01", b"42704", b"3F000"}
+_DEFAULT_PATH: Final = '"$user", public'
+
 #: Settings that a server knows and does not list.
 _UNLISTED: Final = frozenset({"role", "session_authorization", "seed", "is_superuser"})
 
 
 @contextmanager
-def target(server: Server, database: str) -> Iterator[PgTarget]:
+def target(server: Server, database: str, path: str = _DEFAULT_PATH) -> Iterator[PgTarget]:
     """Connect to `database` for a load. When the block fails, its session is ended on the server, too.
+
+    `path` is the ``search_path`` of the source's sessions.
 
     Time-outs are off. Commits are not waited for: nobody uses the database yet, and a crash that loses the last ones
     loses nothing that was promised.
     """
     with server.driver(database) as connection:
         settings = {**known_timeouts(connection.info.server_version), "synchronous_commit": "off"}
-        made = PgTarget(connection, server)
+        made = PgTarget(connection, server, path)
         for name, value in settings.items():
             made.execute(f"SET {name} = '{value}'".encode())
         backend = connection.info.backend_pid
@@ -134,6 +180,12 @@ def target(server: Server, database: str) -> Iterator[PgTarget]:
             with suppress(BackupDBError), server.session() as session:
                 session.rows("SELECT pg_catalog.pg_terminate_backend(:pid)", "ending the load", pid=backend)
             raise
+
+
+def search_path(settings: Iterable[str]) -> str:
+    """Return the path that a database with these `settings` (``name=value``) gives to its sessions."""
+    named = (one.partition("=") for one in settings)
+    return next((value for name, _, value in named if name == "search_path"), _DEFAULT_PATH)
 
 
 def facts(server: Server) -> PgFacts:
