@@ -2,16 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.fixtures import in_process
 from tests.fixtures.workspace import Workspace
 
 from vya_backupdb.domain import layout
 from vya_backupdb.domain.config import StorageConfig
 from vya_backupdb.domain.exitcodes import ExitCode
+from vya_backupdb.dumper import words
 from vya_backupdb.storage.tree import InstanceTree, Tree
 
 ONE_DAY = {"strategy": "simple", "daily_keep": 1}
@@ -189,6 +192,32 @@ def test_a_pin_keeps_a_backup_until_it_is_taken_away_and_its_users_with_it(works
     assert frozen.code == ExitCode.RETENTION_FROZEN
     assert "nobody knows which backups are pinned" in frozen.err
     assert ids(workspace) == {old, new}
+
+
+def pinned(tree: InstanceTree, backup: str) -> None:
+    """Pin it."""
+    speaker = words.Speaker("ada", datetime.now(UTC), "the audit")
+    words.pin(tree, backup, until=None, speaker=speaker)
+
+
+def found_damaged(tree: InstanceTree, backup: str) -> None:
+    """Note what `verify` notes of a damaged one, of the newest instead of `backup`."""
+    newest = next(one for one in reversed(tree.backups("shop")) if one.id != backup)
+    tree.notebook().change(lambda notes: notes.after_check(str(newest.files.data), "rotten", datetime.now(UTC)))
+
+
+@pytest.mark.parametrize("meanwhile", [pinned, found_damaged])
+def test_what_happens_between_plan_and_deletion_keeps_a_backup_and_the_users_of_its_run(
+    workspace: Workspace, past: Past, meanwhile: Callable[[InstanceTree, str], None]
+) -> None:
+    workspace.config["retention"] = ONE_DAY
+    old, new = (past("nightly", days) for days in (30, 1))
+    opened = in_process.session(workspace)
+    report = in_process.prune(opened, "late", lambda _pruning: meanwhile(opened.tree, old))
+    assert ids(workspace) == {old, new}
+    assert len(opened.tree.users()) == 2
+    assert report.totals.deleted == 0
+    assert [one.reason for one in report.findings] == ["LeftAlone"] * 2
 
 
 def test_an_anomaly_keeps_what_is_older_until_it_is_accepted(workspace: Workspace, past: Past) -> None:

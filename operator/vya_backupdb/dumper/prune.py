@@ -130,17 +130,39 @@ def apply_retention(
         deliver.save = tree.save_run
         if pruning.refusal is not None:
             raise pruning.refusal
-        doomed = pruning.plan.deletions if session.app.retention.cleanup_enabled else ()
-        left = [_delete(session, pruning.judged.stored[backup.key], pruning.now) for backup in doomed]
+        doomed = _in_order(pruning.plan.deletions) if session.app.retention.cleanup_enabled else []
+        left = _delete_all(session, pruning, doomed)
         done([backup for backup, why in zip(doomed, left, strict=True) if not why])
         return deliver(_report(session, run, started, pruning, left))
 
 
-def _delete(session: Session, stored: StoredBackup, now: datetime) -> str:
+def _in_order(doomed: Sequence[Backup]) -> list[Backup]:
+    """Return `doomed`, the users and roles last: what becomes of them depends on the databases of their runs."""
+    return sorted(doomed, key=lambda backup: backup.series.is_users)
+
+
+def _delete_all(session: Session, pruning: Pruning, doomed: Sequence[Backup]) -> list[str]:
+    """Delete `doomed` one after the other; return for each why it was left alone, or ''."""
+    left: list[str] = []
+    staying: dict[str, str] = {}  # by runs: a database's backup that was left alone, of which the users are a part
+    for backup in doomed:
+        partner = staying.get(backup.run_id) if backup.series.is_users else None
+        if partner:
+            why = f"{backup.id} is not deleted: it has the users of the run that made {partner}, which stays"
+            session.say(Noted(why, level="warning"))
+        else:
+            why = _delete(session, pruning, pruning.judged.stored[backup.key])
+        if why and backup.run_id:
+            staying.setdefault(backup.run_id, backup.id)
+        left.append(why)
+    return left
+
+
+def _delete(session: Session, pruning: Pruning, stored: StoredBackup) -> str:
     """Delete `stored` and return '', or why it is left alone. Raise StorageUnavailable if the volume fails."""
     session.tools.stop.check()
     try:
-        session.tree.delete(stored, now=now)
+        session.tree.delete(stored, now=pruning.now, planned_by=pruning.judged.notes)
     except (BackupCorrupt, BackupPinned, Busy) as error:
         session.say(Noted(error.message, stored.database or "", "warning"))
         return error.message

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from vya_backupdb.domain.errors import BackupCorrupt, BackupPinned, Busy
+from vya_backupdb.domain.notes import Notes
 from vya_backupdb.storage import catalog, locks, publish
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.notes import read_notes
@@ -31,11 +32,12 @@ def shared(directory: Directory, name: str) -> int:
     return descriptor
 
 
-def delete(site: Site, stored: StoredBackup, *, now: datetime) -> None:
+def delete(site: Site, stored: StoredBackup, *, now: datetime, planned_by: Notes | None = None) -> None:
     """Delete a good backup; one that is gone already, even if another has its names, is no error.
 
     Raise BackupCorrupt, Busy, BackupPinned (a pin holds at `now`) or StorageUnavailable (the pins cannot be read), with
-    nothing deleted.
+    nothing deleted. `planned_by` are the notes that the deletion was planned by: it is Busy if `verify` has found
+    damage since, because what was to be kept instead may be what is damaged.
     """
     with site.exclusively() as instance:
         try:
@@ -47,7 +49,7 @@ def delete(site: Site, stored: StoredBackup, *, now: datetime) -> None:
             if found is None or catalog.is_another(stored, found):
                 return
             _require_unchanged(stored, found)
-            _require_unpinned(instance, stored, now)
+            _require_unpinned(instance, stored, now, planned_by)
             with _unread(directory, stored):
                 publish.remove(directory, stored.files)
         _remove_empty(instance, stored.files.directory.relative_to(site.layout.instance))
@@ -59,7 +61,7 @@ def _require_unchanged(stored: StoredBackup, found: StoredBackup) -> None:
         raise BackupCorrupt(f"{stored.path} is not deleted: {why}", hint="Look at it, then remove it by hand.")
 
 
-def _require_unpinned(instance: Directory, stored: StoredBackup, now: datetime) -> None:
+def _require_unpinned(instance: Directory, stored: StoredBackup, now: datetime, planned_by: Notes | None) -> None:
     """Raise unless no word of a person or of `verify`, even one that came after the plan, speaks against it."""
     notes = read_notes(instance)
     note = notes.pin_of(stored.id)
@@ -68,6 +70,13 @@ def _require_unpinned(instance: Directory, stored: StoredBackup, now: datetime) 
     damage = next((one for one in notes.damaged if one.path == str(stored.files.data)), None)
     if damage is not None:
         raise BackupCorrupt(f"{stored.path} is not deleted: {damage.problem}", hint="Look at it, then remove it.")
+    if planned_by is not None and (found := _paths(notes) - _paths(planned_by)):
+        why = f"since it was planned, {min(found)} was found damaged"
+        raise Busy(f"{stored.path} is not deleted: {why}", hint="The next run plans anew.")
+
+
+def _paths(notes: Notes) -> set[str]:
+    return {one.path for one in notes.damaged}
 
 
 @contextmanager

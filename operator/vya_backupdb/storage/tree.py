@@ -19,6 +19,7 @@ from vya_backupdb.domain import layout, structure
 from vya_backupdb.domain.config import StorageConfig
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata
+from vya_backupdb.domain.notes import Notes
 from vya_backupdb.domain.report import RunReport
 from vya_backupdb.storage import catalog, owner, recovery, removal, selection, verify
 from vya_backupdb.storage import runs as run_files
@@ -268,14 +269,14 @@ class InstanceTree:
         """Return what was said about this instance's backups: pins, accepted findings, damage found."""
         return Notebook(self._site)
 
-    def delete(self, stored: StoredBackup, *, now: datetime) -> None:
+    def delete(self, stored: StoredBackup, *, now: datetime, planned_by: Notes | None = None) -> None:
         """Delete a good backup: first it stops being one, then its files go. One that is gone already is no error.
 
         Raise BackupCorrupt, with nothing deleted, if it is damaged or not what `stored` says any more; Busy if it is
-        being read; BackupPinned if a pin of it holds at `now`.
+        being read, or if others were found damaged since `planned_by`; BackupPinned if a pin of it holds at `now`.
         """
         with map_os_errors(f"deleting {stored.path}"):
-            removal.delete(self._site, stored, now=now)
+            removal.delete(self._site, stored, now=now, planned_by=planned_by)
 
     def save_run(self, report: RunReport) -> None:
         """Put `report` under ``.runs``, in place of an earlier one of its run. The last 100 are kept."""
