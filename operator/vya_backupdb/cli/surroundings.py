@@ -1,14 +1,16 @@
-"""What the host gives to this process and must not decide anything: variables of drivers, closed streams, encodings.
+"""What the host gives to this process and must not decide anything: variables, closed streams, encodings, signals.
 
 libpq and the MySQL drivers read variables of the environment inside our own process: a PGHOSTADDR or PGSERVICE that a
 profile sets would lead every connection elsewhere, whatever the configuration says. (The clients' environment is built
 by `dumper.process` anyway.) A stream that the starter closed would give its number to the next file that is opened, and
-output meant for a terminal would go into it.
+output meant for a terminal would go into it. Who ignores SIGCHLD hands that on, and the kernel then keeps no exit code:
+each client that failed would seem to have ended well.
 """
 
 import ctypes
 import io
 import os
+import signal
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
@@ -25,6 +27,7 @@ def prepare() -> None:
     """Make this process independent of its surroundings; to be called once, before anything is opened."""
     open_closed_streams()
     forget(os.environ)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     share_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
