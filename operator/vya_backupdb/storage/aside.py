@@ -6,6 +6,7 @@ while. The child is a fork: nothing is in its arguments or its environment, and 
 
 import os
 import pickle
+import signal
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -21,7 +22,12 @@ def aside(work: Callable[[], T]) -> T:
     the child would have that lock, and nobody to release it.
     """
     reading, writing = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:  # no process is to be had: a limit of the user, or of the pod
+        os.close(reading)
+        os.close(writing)
+        return work()
     if pid == 0:
         _answer(work, writing)
     os.close(writing)
@@ -38,6 +44,9 @@ def aside(work: Callable[[], T]) -> T:
 def _answer(work: Callable[[], object], writing: int) -> None:
     """Write the answer and end at once: what the parent had begun (buffers, exit handlers) is the parent's."""
     try:
+        # a signal to the whole group would else be told twice through the parent's handler, as if in impatience
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
         try:
             answer = pickle.dumps(work())
         except BackupDBError as error:

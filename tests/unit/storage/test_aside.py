@@ -2,10 +2,12 @@
 
 import importlib
 import os
+import resource
 import signal
 import sys
 
 import pytest
+from tests.unit.storage.support import fork
 
 from vya_backupdb.domain.errors import CredentialsMissing
 from vya_backupdb.storage.aside import aside
@@ -41,3 +43,32 @@ def test_where_the_child_does_not_answer_it_is_done_here(end: str) -> None:
     assert aside(work) == here
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_where_no_process_is_to_be_had_it_is_done_here_and_nothing_stays_open() -> None:
+    def child() -> None:
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        if os.geteuid() == 0:  # whom no limit binds
+            os.setresuid(65534, 65534, 65534)
+        free = os.dup(2)
+        os.close(free)
+        assert aside(os.getpid) == os.getpid()
+        assert os.dup(2) == free
+
+    assert fork(child) == 0
+
+
+def test_a_signal_to_the_whole_group_is_not_told_twice() -> None:
+    here, (reading, writing) = os.getpid(), os.pipe()
+    before = signal.signal(signal.SIGTERM, lambda *_: os.write(writing, b"x"))
+
+    def work() -> int:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return os.getpid()
+
+    assert aside(work) == here
+    signal.signal(signal.SIGTERM, before)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read() == b""
