@@ -88,7 +88,8 @@ def watched(*, deadline_seconds: float | None, signals: bool = True) -> Iterator
     def ring(number: int, _frame: FrameType | None) -> None:
         os.write(writer, bytes((number,)))
 
-    before = {number: signal.signal(number, ring) for number in SIGNALS} if signals else {}
+    heard = [number for number in SIGNALS if signals and not _is_unwanted(number)]
+    before = {number: signal.signal(number, ring) for number in heard}
     watcher = threading.Thread(target=_watch, args=(stop, reader, end, deadline_seconds), name="watcher", daemon=True)
     watcher.start()
     try:
@@ -100,6 +101,11 @@ def watched(*, deadline_seconds: float | None, signals: bool = True) -> Iterator
         watcher.join()
         os.close(reader)
         os.close(writer)
+
+
+def _is_unwanted(number: signal.Signals) -> bool:
+    """Whether whoever started us keeps this signal from us: ``nohup`` a hangup, a shell's '&' Ctrl-C."""
+    return number != signal.SIGTERM and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _watch(stop: Stop, reader: int, end: float | None, seconds: float | None) -> None:

@@ -53,3 +53,19 @@ def test_nothing_stops_by_itself() -> None:
     with watched(deadline_seconds=3600) as stop:
         stop.check()
         assert stop.reason is None
+
+
+@pytest.mark.parametrize(("number", "stops"), [(signal.SIGHUP, False), (signal.SIGINT, False), (signal.SIGTERM, True)])
+def test_a_signal_that_the_starter_ignores_stops_only_if_it_means_us(number: signal.Signals, stops: bool) -> None:
+    before = signal.signal(number, signal.SIG_IGN)  # as nohup does, and a shell for what it starts with '&'
+    try:
+        with watched(deadline_seconds=None) as stop:
+            assert (signal.getsignal(number) is not signal.SIG_IGN) is stops
+            os.kill(os.getpid(), number)
+            if stops:
+                with pytest.raises(Interrupted):
+                    stop.wait(30)
+        assert (stop.reason is not None) is stops
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
