@@ -18,9 +18,14 @@ PREFIX = "backupdb.vya.digital"
 _RUN_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
+def is_run_id(text: str) -> bool:
+    """Whether `text` has the form of a run id."""
+    return _RUN_ID.fullmatch(text) is not None
+
+
 def run_id(text: str) -> RunId:
     """Return `text` as a run id. Raise ConfigurationError if it is not a DNS label of at most 63 characters."""
-    if not _RUN_ID.fullmatch(text):
+    if not is_run_id(text):
         raise ConfigurationError(
             f"run id {text!r} is not usable",
             hint="Use at most 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit.",

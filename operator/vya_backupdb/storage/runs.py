@@ -5,8 +5,10 @@ failures; ``{run}.lock`` is held while the run lives; ``{run}.restore`` is a res
 A damaged report is no report: nothing rests on it but display and the question whether a run is done already.
 """
 
+import stat
 from typing import Final
 
+from vya_backupdb.domain import ids, layout
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.metadata import BackupMetadata
 from vya_backupdb.domain.report import RunReport, parse_report
@@ -32,22 +34,29 @@ def _prune(runs: Directory, *, keep: str) -> None:
     """Drop all but the last runs, by when they were last written to; failures without a report count as a run."""
     last: dict[str, int] = {}
     for name in runs.names():
-        if name.startswith(".") or name.endswith((LOCK, JOURNAL)):
-            continue
         found, run = runs.stat(name), name.removesuffix(_REPORT)
-        if found is not None and run != keep:
+        if found is not None and run != keep and _is_ours(name, found.st_mode):
             last[run] = max(last.get(run, 0), found.st_mtime_ns)
     for run in sorted(last, key=lambda run: (last[run], run))[: max(0, len(last) + 1 - KEPT)]:
         _remove_failures(runs, run)
         runs.unlink(f"{run}{_REPORT}")
 
 
+def _is_ours(name: str, mode: int) -> bool:
+    """Whether it is a report, or a run's directory of failures; whatever else somebody put there stays there."""
+    if not ids.is_run_id(name.removesuffix(_REPORT)):
+        return False
+    return stat.S_ISREG(mode) if name.endswith(_REPORT) else stat.S_ISDIR(mode)
+
+
 def _remove_failures(runs: Directory, name: str) -> None:
-    if runs.stat(name) is None:
+    found = runs.stat(name)
+    if found is None or not stat.S_ISDIR(found.st_mode):
         return
     with runs.child(name) as failures:
         for entry in failures.names():
-            failures.unlink(entry)
+            if entry.endswith((layout.METADATA, f"{layout.METADATA}.new")):
+                failures.unlink(entry)
     runs.remove_directory(name)
 
 

@@ -1,5 +1,6 @@
 """Whose tree it is, which runs live, and what is noted of them."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -137,3 +138,20 @@ def test_failures_go_with_their_report(base: Path) -> None:
     for number in range(1, 101):
         one.save_run(report(f"run-{number}", number))
     assert not (base / HOST / INSTANCE / ".runs" / "run-0").exists()
+
+
+def test_what_somebody_else_put_among_the_runs_stays_and_stops_no_report(base: Path) -> None:
+    one = tree(base)
+    one.save_run(report("run-0"))
+    runs = base / HOST / INSTANCE / ".runs"
+    theirs = [runs / "a-note", runs / "theirs" / "file", runs / "run-0" / "file", runs / "Not A Run.json"]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+        os.utime(path.parent, (1, 1))
+        os.utime(path, (1, 1))
+    (runs / "a-link").symlink_to(base)
+    for number in range(1, 106):
+        one.save_run(report(f"run-{number}", number))
+    assert all(path.exists() for path in theirs)
+    assert len(one.runs()) == 100
