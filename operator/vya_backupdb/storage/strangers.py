@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from vya_backupdb.domain import layout
 from vya_backupdb.storage.site import Site
@@ -33,6 +34,9 @@ class Stranger:
     size_bytes: int
 
 
+#: Levels that are looked into, each held open meanwhile: a structure has at most ten.
+_DEEPEST: Final = 32
+
 _WHY = {
     Kind.PARTIAL: "written by the run {run}; if that has ended, the next run removes it",
     Kind.TOMBSTONE: "a deletion that was cut short; the next run ends it",
@@ -48,16 +52,16 @@ def strangers(site: Site) -> Iterator[Stranger]:
     except FileNotFoundError:
         return
     with directory:
-        yield from _below(directory)
+        yield from _below(directory, _DEEPEST)
 
 
-def _below(directory: Directory) -> Iterator[Stranger]:
+def _below(directory: Directory, levels: int) -> Iterator[Stranger]:
     entries = sorted(directory.scan())
     names = {name for name, is_directory in entries if not is_directory}
     for name, is_directory in entries:
         if is_directory:
             if not name.startswith("."):
-                yield from _inside(directory, name)
+                yield from _inside(directory, name, levels - 1)
             continue
         kind = _kind(name, names)
         found = directory.stat(name) if kind is not None else None
@@ -67,13 +71,16 @@ def _below(directory: Directory) -> Iterator[Stranger]:
             yield Stranger(directory.path / name, kind, why, found.st_size)
 
 
-def _inside(directory: Directory, name: str) -> Iterator[Stranger]:
+def _inside(directory: Directory, name: str, levels: int) -> Iterator[Stranger]:
+    if levels == 0:
+        yield Stranger(directory.path / name, Kind.ALIEN, "a directory so deep that nobody looks into it", 0)
+        return
     try:
         child = directory.child(name)
     except FileNotFoundError:
         return  # a retention run removed it since the scan
     with child:
-        yield from _below(child)
+        yield from _below(child, levels)
 
 
 def _kind(name: str, names: set[str]) -> Kind | None:

@@ -1,5 +1,6 @@
 """What is no backup is named as what it is, and never taken for one."""
 
+import os
 from pathlib import Path
 
 from tests.unit.storage.support import HOST, INSTANCE, run_once, tree
@@ -41,3 +42,14 @@ def test_each_file_that_is_no_backup_is_named_as_what_it_is(tmp_path: Path) -> N
 def test_a_tree_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert tree(tmp_path / "missing").strangers() == []
     assert tree(tmp_path / "missing").by_id("chinook_20260329_023015_full") == []
+
+
+def test_a_directory_without_a_bottom_ends_no_listing(tmp_path: Path) -> None:
+    one = tree(tmp_path)
+    stored = run_once(one, "chinook")
+    os.makedirs(tmp_path / HOST / INSTANCE / "/".join("d" * 600))  # noqa: PTH103 - Path.mkdir goes no deeper than 300
+    (found,) = one.strangers()
+    assert found.kind is Kind.ALIEN
+    assert "nobody looks into it" in found.why
+    assert [backup.id for backup in one.backups()] == [stored.id]
+    assert one.recover() == ()
