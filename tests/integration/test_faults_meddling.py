@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event
-from tests.clients import clients_of
 from tests.demo.embedded import EmbeddedServer
 from tests.fixtures import samples
 from tests.fixtures.restoring import Restoring, restoring
@@ -29,9 +28,8 @@ def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> 
 
 
 @pytest.fixture
-def one(server: Server, tmp_path: Path) -> Restoring:
+def one(one: Restoring, server: Server) -> Restoring:
     """``shop`` with the row 1, backed up; the living one has the row 7."""
-    one = restoring(tmp_path, "mysql", clients_of(f"{server.product}:{server.version}"), demo=server)
     make(server, 1)
     one.back_up("shop")
     make(server, 7)
