@@ -11,7 +11,9 @@ from tests.fixtures.scratch_databases import (
 )
 from tests.servers import Server
 
+from vya_backupdb.domain.errors import RestoreFailed
 from vya_backupdb.domain.metadata import DatabaseSettings
+from vya_backupdb.dumper.same_schema import require_same_rows
 
 
 def test_everything_in_a_database_comes_back(pg: Rig, make: Make) -> None:
@@ -55,6 +57,32 @@ def test_functions_find_what_they_name_without_its_schema(pg: Rig, make: Make) -
     seen = "SELECT c, d, n, h, pg_indexes_size('app.uses') > 0 FROM app.uses"
     assert pg.server.sql(seen, database=target) == pg.server.sql(seen, database=source)
     assert pg.dump(target).comparable == dumped.comparable
+
+
+ENUM_HASH = """
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy', 'none', 'odd');
+CREATE TABLE felt (m mood, n int) PARTITION BY LIST (n);
+CREATE TABLE felt_1 PARTITION OF felt FOR VALUES IN (1) PARTITION BY HASH (m);
+CREATE TABLE felt_1_0 PARTITION OF felt_1 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE felt_1_1 PARTITION OF felt_1 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE felt_rest PARTITION OF felt DEFAULT;
+INSERT INTO felt SELECT m, n FROM unnest(enum_range(NULL::mood)) m, generate_series(1, 2) n;
+"""
+
+
+def test_partitions_whose_rows_a_dump_puts_into_their_root_come_back(pg: Rig, make: Make) -> None:
+    source, target = make(pg.server, "hashed"), make(pg.server, "hashed again", exists=False)
+    pg.server.sql(ENUM_HASH, database=source)
+    dumped = pg.dump(source)
+    assert dumped.rows == {"public.felt": 5, "public.felt_rest": 5}
+    assert pg.restore(dumped.sql, target, dumped.snapshot.settings) == ()
+    require_same_rows(dumped.scan.tables, pg.engine.count(target), target)
+    for table in ("felt_1", "felt_rest"):
+        seen = f"SELECT m::text, n FROM {table} ORDER BY 1, 2"
+        assert pg.server.sql(seen, database=target) == pg.server.sql(seen, database=source)
+    pg.server.sql("DELETE FROM felt WHERE m = 'odd' AND n = 1", database=target)
+    with pytest.raises(RestoreFailed, match=r"public\.felt has 4 rows instead of 5"):
+        require_same_rows(dumped.scan.tables, pg.engine.count(target), target)
 
 
 def test_rows_are_counted_in_the_stream(pg17: Rig, make: Make) -> None:

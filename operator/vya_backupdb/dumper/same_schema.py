@@ -71,7 +71,7 @@ def require_same_rows(expected: Iterable[TableInfo], count: Count, target: str) 
 
     Of a foreign file nothing is `expected`.
     """
-    there = restore_source.rows(count.by_table)
+    there = restore_source.rows((*count.by_root, *count.by_table))
     wrong = []
     for key, number in restore_source.rows(expected).items():
         name = ".".join(filter(None, key))

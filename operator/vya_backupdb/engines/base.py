@@ -203,11 +203,15 @@ class UsersDump:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What a restored database holds, counted by the server."""
+    """What a restored database holds, counted by the server.
+
+    `by_root` are the rows of partitioned tables that a dump may name in the place of their partitions.
+    """
 
     tables: int
     rows: int
     by_table: tuple[TableInfo, ...] = ()
+    by_root: tuple[TableInfo, ...] = ()
 
 
 _EVERYTHING: Final = LoadOptions()

@@ -31,9 +31,19 @@ _TABLE_NO_MEMBER: Final = _NO_MEMBER.format(catalog="pg_class", alias="c")
 _DUMPED: Final = f"""({_TABLE_NO_MEMBER} OR EXISTS (
     SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))"""
 
+# pg_dump loads rows through the root where they may belong to another partition after a restore: an enum's hash is
+# that of its label's oid
+BY_ENUM_HASH: Final = """EXISTS (
+    SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a
+    JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid
+    JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass) JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod
+    WHERE m.amname = 'hash' AND o.opcname = 'enum_ops')"""
 _TABLES: Final = f"""
-    SELECT n.nspname AS schema, c.relname AS name, c.relpersistence = 'u' AS unlogged
+    SELECT n.nspname AS schema, c.relname AS name, c.relpersistence = 'u' AS unlogged, rn.nspname AS root_schema,
+      r.relname AS root
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(c.oid) AND {BY_ENUM_HASH}
+    LEFT JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_DUMPED}
     ORDER BY 1, 2"""  # noqa: S608 - constants
 
@@ -82,6 +92,11 @@ class PostgreSQLSnapshot:
 
     def _read_tables(self) -> tuple[tuple[TableInfo, ...], tuple[Finding, ...]]:
         rows = self._session.rows(_TABLES, f"listing the tables of {self._database!r}")
+        self._roots = {
+            (row["schema"], row["name"]): TableInfo(schema=row["root_schema"], name=row["root"])
+            for row in rows
+            if row["root"] is not None
+        }
         standby = self._session.value("SELECT pg_catalog.pg_is_in_recovery()", "asking for the server's role")
         unlogged = [f"{row['schema']}.{row['name']}" for row in rows if row["unlogged"]]
         dumped = tuple(
@@ -107,8 +122,18 @@ class PostgreSQLSnapshot:
             )
         if found is None:
             return (*DETECTORS[:1], self._verify_schema())
-        compare_tables(self._database, self.tables, found)
+        compare_tables(self._database, self._expected(found), found)
         return (*DETECTORS, self._verify_schema())
+
+    def _expected(self, found: Sequence[TableInfo]) -> list[TableInfo]:
+        """Return the tables of the snapshot, each partition whose rows went into its root as that."""
+        there = {(table.schema_name, table.name) for table in found}
+
+        def told(table: TableInfo) -> TableInfo:
+            root = self._roots.get((table.schema_name or "", table.name))
+            return root if root is not None and (root.schema_name, root.name) in there else table
+
+        return [told(table) for table in self.tables]
 
     def _verify_schema(self) -> str:
         """Look at the present: what writes definitions out for us, and for pg_dump, does not see the snapshot."""

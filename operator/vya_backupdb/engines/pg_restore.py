@@ -8,8 +8,9 @@ whole.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +19,7 @@ from vya_backupdb.domain.metadata import DatabaseSettings, TableInfo
 from vya_backupdb.engines import pg_database_roles, pg_errors
 from vya_backupdb.engines.base import Count
 from vya_backupdb.engines.pg_acl import AclItem, parse_acl
+from vya_backupdb.engines.pg_catalog import BY_ENUM_HASH
 from vya_backupdb.engines.pg_session import Server, Session, literal
 
 MAX_NAME_BYTES: Final = 63
@@ -33,6 +35,18 @@ LIST_SETTINGS: Final = frozenset(
         "createrole_self_grant_",
     }
 )
+
+
+_TABLES: Final = f"""
+    SELECT n.nspname AS schema, c.relname AS name, rn.nspname AS root_schema, r.relname AS root,
+      {BY_ENUM_HASH} AS by_hash,
+      EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
+              AND d.objid = c.oid AND d.deptype = 'e') AS member
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(c.oid)
+    LEFT JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+    WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    ORDER BY 1, 2"""  # noqa: S608 - constants
 
 
 def check_name(database: str) -> None:
@@ -132,12 +146,7 @@ def count(server: Server, database: str) -> Count:
     """
     with server.session(database) as session:
         tables = session.rows(
-            "SELECT n.nspname AS schema, c.relname AS name, EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE"
-            " d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') AS member"
-            " FROM pg_catalog.pg_class c"
-            " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.relkind = 'r' AND c.relpersistence <> 't'"
-            " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2",
+            _TABLES,
             f"listing the tables of {database!r}",
         )
         counted = tuple(
@@ -146,7 +155,22 @@ def count(server: Server, database: str) -> Count:
             else _counted(session, table["schema"], table["name"])
             for table in tables
         )
-    return Count(len(counted), sum(table.rows or 0 for table in counted), counted)
+    return Count(len(counted), sum(table.rows or 0 for table in counted), counted, _by_root(tables, counted))
+
+
+def _by_root(tables: list[dict[str, Any]], counted: tuple[TableInfo, ...]) -> tuple[TableInfo, ...]:
+    """Return the rows that a dump puts into each root: of the partitions by an enum's hash, or else of all."""
+    by_hash: Counter[tuple[str, str]] = Counter()
+    all_: Counter[tuple[str, str]] = Counter()
+    for table, one in zip(tables, counted, strict=True):
+        if table["root"] is not None:
+            root = (table["root_schema"], table["root"])
+            all_[root] += one.rows or 0
+            if table["by_hash"]:
+                by_hash[root] += one.rows or 0
+    return tuple(
+        TableInfo(schema=root[0], name=root[1], rows=rows) for root, rows in sorted({**all_, **by_hash}.items())
+    )
 
 
 def _counted(session: Session, schema: str, name: str) -> TableInfo:
