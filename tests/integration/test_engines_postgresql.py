@@ -38,23 +38,30 @@ CREATE FUNCTION app.half(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 /
 CREATE FUNCTION app.made(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
   'BEGIN RETURN half($1); EXCEPTION WHEN undefined_function THEN RETURN NULL; END';
 CREATE DOMAIN app.code AS text CHECK (app.known(VALUE));
-CREATE TABLE app.uses (c text CHECK (app.known(c)), d app.code, n int, h int GENERATED ALWAYS AS (app.made(n)) STORED);
+CREATE FUNCTION app.enough(n int) RETURNS boolean LANGUAGE sql STABLE AS
+  $$SELECT n >= pg_catalog.current_setting('app.least')::int$$;
+CREATE TABLE app.uses (c text CHECK (app.known(c)), d app.code, n int CHECK (app.enough(n)),
+  h int GENERATED ALWAYS AS (app.made(n)) STORED);
 INSERT INTO app.uses VALUES ('x', 'x', 8);
+CREATE MATERIALIZED VIEW app.seen AS SELECT n FROM app.uses;
+CREATE FUNCTION app.no() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''it is forbidden''; END';
+CREATE EVENT TRIGGER nothing ON ddl_command_start WHEN TAG IN ('REFRESH MATERIALIZED VIEW') EXECUTE FUNCTION app.no();
+COMMENT ON EVENT TRIGGER nothing IS 'no views are filled';
 """
 BARE_INDEX = """
 CREATE FUNCTION app.quarter(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN half($1) / 2; END'
 """
 
 
-def test_functions_find_what_they_name_without_its_schema(pg: Rig, make: Make) -> None:
+def test_what_a_database_s_own_code_needs_or_forbids_stops_no_load(pg: Rig, make: Make) -> None:
     source, target = make(pg.server, "bare"), make(pg.server, "bare again", exists=False)
-    pg.server.sql("ALTER DATABASE bare SET search_path = app, public")
+    pg.server.sql("ALTER DATABASE bare SET search_path = app, public; ALTER DATABASE bare SET app.least = '5'")
     pg.server.sql(BARE_NAMES, database=source)
     if pg.server.version == "15":  # later ones let no index be made by such a function
         pg.server.sql(f"{BARE_INDEX}; CREATE INDEX halves ON app.uses (app.quarter(n))", database=source)
     dumped = pg.dump(source)
     assert pg.restore(dumped.sql, target, dumped.snapshot.settings) == ()
-    seen = "SELECT c, d, n, h, pg_indexes_size('app.uses') > 0 FROM app.uses"
+    seen = "SELECT c, d, u.n, h, s.n FROM app.uses u, app.seen s"
     assert pg.server.sql(seen, database=target) == pg.server.sql(seen, database=source)
     assert pg.dump(target).comparable == dumped.comparable
 

@@ -6,9 +6,14 @@ one statement cannot be executed as two. Bytes are neither decoded nor encoded: 
 A dump names all that it means with its schema, and so lets names be looked up nowhere (``search_path`` is empty). What
 its functions mean by a bare name they found by the path of those who used them: a CHECK or a generated column by such a
 function refuses every row under an empty path, and an index on it cannot be built. So rows go in under the path of the
-source's sessions, and a statement that misses a name is tried again under it.
+source's sessions, and a statement that misses a name is tried again under it. What the database sets for its sessions
+under a name of its own (``app.tenant``) such a function may ask for, too: it is set from the start.
+
+Event triggers are made last of all: pg_dump fills materialized views behind them, and one that forbids changes of
+definitions would forbid that.
 """
 
+import re
 import select
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,11 +40,18 @@ class PgTarget:
         self._pg = connection.pgconn
         self._redact = server.redact
         self._poll = select.poll()
-        self._path = path.encode()
+        self._path = path
         self._under_path = False
+        self._last: list[bytes] = []
 
     def execute(self, text: bytes) -> None:
         """See `loader.Target.execute`."""
+        if _EVENT_TRIGGER.match(text):
+            self._last.append(text)
+            return
+        self._run(text)
+
+    def _run(self, text: bytes) -> None:
         self._leave_path()
         result = self._asked(text)
         if result is None or result.status not in _DONE:
@@ -68,17 +80,13 @@ class PgTarget:
         if not self._under_path:
             now = self._asked(b"SELECT pg_catalog.current_setting('search_path')")
             if now is not None and now.status in _DONE and now.get_value(0, 0) == b"":
-                self._under_path = self._set_path(self._path)
+                self._under_path = self.set("search_path", self._path)
         return self._under_path
 
     def _leave_path(self) -> None:
         if self._under_path:
             self._under_path = False
-            self._set_path(b"")
-
-    def _set_path(self, path: bytes) -> bool:
-        result = self._asked(b"SELECT pg_catalog.set_config('search_path', $1, false)", path)
-        return result is not None and result.status in _DONE
+            self.set("search_path", "")
 
     def _asked(self, text: bytes, *parameters: bytes) -> pq.abc.PGresult | None:
         return self._answer(lambda: self._pg.send_query_params(text, parameters or None))
@@ -100,6 +108,13 @@ class PgTarget:
 
     def finish(self) -> None:
         """See `loader.Target.finish`: pg_dump writes views after what they need."""
+        for text in self._last:
+            self._run(text)
+
+    def set(self, name: str, value: str) -> bool:
+        """Set a parameter of the session; return whether the server took it."""
+        result = self._asked(b"SELECT pg_catalog.set_config($1, $2, false)", name.encode(), value.encode())
+        return result is not None and result.status in _DONE
 
     def cancel(self) -> None:
         """See `loader.Target.cancel`."""
@@ -152,6 +167,9 @@ _FIELDS: Final = (pq.DiagnosticField.MESSAGE_PRIMARY, pq.DiagnosticField.MESSAGE
 
 #: SQLSTATEs of a function, a relation, another object and a schema that were looked up and not found.
 _NAME_MISSED: Final = {b"42883", b"42P01", b"42704", b"3F000"}
+_EVENT_TRIGGER: Final = re.compile(
+    rb"\s*(?:--[^\n]*\n\s*)*(?:CREATE|ALTER|COMMENT\s+ON)\s+EVENT\s+TRIGGER\b", re.IGNORECASE
+)
 _DEFAULT_PATH: Final = '"$user", public'
 
 #: Settings that a server knows and does not list.
@@ -159,18 +177,22 @@ _UNLISTED: Final = frozenset({"role", "session_authorization", "seed", "is_super
 
 
 @contextmanager
-def target(server: Server, database: str, path: str = _DEFAULT_PATH) -> Iterator[PgTarget]:
+def target(server: Server, database: str, settings: Iterable[str] = ()) -> Iterator[PgTarget]:
     """Connect to `database` for a load. When the block fails, its session is ended on the server, too.
 
-    `path` is the ``search_path`` of the source's sessions.
+    `settings` are what the source's database sets for its sessions, as ``name=value``.
 
     Time-outs are off. Commits are not waited for: nobody uses the database yet, and a crash that loses the last ones
     loses nothing that was promised.
     """
     with server.driver(database) as connection:
-        settings = {**known_timeouts(connection.info.server_version), "synchronous_commit": "off"}
-        made = PgTarget(connection, server, path)
-        for name, value in settings.items():
+        ours = {**known_timeouts(connection.info.server_version), "synchronous_commit": "off"}
+        theirs = {name: value for name, _, value in (one.partition("=") for one in settings)}
+        made = PgTarget(connection, server, theirs.get("search_path", _DEFAULT_PATH))
+        for name, value in theirs.items():
+            if "." in name:
+                made.set(name, value)
+        for name, value in ours.items():
             made.execute(f"SET {name} = '{value}'".encode())
         backend = connection.info.backend_pid
         try:
@@ -180,12 +202,6 @@ def target(server: Server, database: str, path: str = _DEFAULT_PATH) -> Iterator
             with suppress(BackupDBError), server.session() as session:
                 session.rows("SELECT pg_catalog.pg_terminate_backend(:pid)", "ending the load", pid=backend)
             raise
-
-
-def search_path(settings: Iterable[str]) -> str:
-    """Return the path that a database with these `settings` (``name=value``) gives to its sessions."""
-    named = (one.partition("=") for one in settings)
-    return next((value for name, _, value in named if name == "search_path"), _DEFAULT_PATH)
 
 
 def facts(server: Server) -> PgFacts:
