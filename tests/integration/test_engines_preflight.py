@@ -45,6 +45,35 @@ def test_a_healthy_database_has_no_findings(my: Rig, make: Make) -> None:
     assert my.engine.preflight() == ()
 
 
+def test_values_that_come_back_otherwise_are_told(my: Rig, make: Make) -> None:
+    """And that they do: as soon as a client writes them whole, the warning is too much."""
+    name = make(
+        my.server,
+        "val`ues",
+        """CREATE TABLE `t``ab` (id int PRIMARY KEY, f float, `c``y` text CHARACTER SET cp1251,
+           g varchar(9) CHARACTER SET gbk, j varchar(9) CHARACTER SET cp932, h char(3) CHARACTER SET greek,
+           l varchar(9) CHARACTER SET latin1, made char(9) CHARACTER SET greek AS (h), d double)""",
+        """INSERT INTO `t``ab` (id, f, `c``y`, g, j, h, l, d) VALUES
+           (1, 16777216, 0xd098, 0xa2a1fefe, 0x8790, 'ok?', 0x818d, 1/3), (2, 0.5, 'И?', NULL, '', NULL, '', 0.1),
+           (3, NULL, 0x983f98, NULL, NULL, NULL, NULL, NULL)""",
+        "CREATE TABLE plain (a varchar(9) CHARACTER SET koi8r)",
+    )
+    found = my.engine.inspect(name)
+    assert [(one.reason, one.blocking) for one in found] == [("ShortFloat", False), *[("LostCharacters", False)] * 2]
+    assert "'val`ues': t`ab.f (ALTER TABLE" in found[0].message
+    assert "2 rows of t`ab.c`y of 'val`ues' hold bytes that mean nothing in cp1251" in found[1].message
+    assert "1 rows of t`ab.g " in found[2].message
+    target = make(my.server, "values again", exists=False)
+    dumped = my.dump(name)
+    assert my.restore(dumped.sql, target, dumped.snapshot.settings) == ()
+    seen = "SELECT CAST(f AS DOUBLE), HEX(`c``y`), HEX(g), HEX(h), HEX(l), d FROM `t``ab` ORDER BY id"
+    assert my.server.sql(seen, database=name)[0][:3] == (16777216, "D098", "A2A1FEFE")
+    assert my.server.sql(seen, database=target)[0][:3] == (16777200, "D03F", "A2A13F")
+    assert [row[3:] for row in my.server.sql(seen, database=name)] == [
+        row[3:] for row in my.server.sql(seen, database=target)
+    ]
+
+
 def test_objects_that_the_account_cannot_see_are_named_and_granted(my: Rig, make: Make) -> None:
     """The server hides what an account may not use: without this, the dump would end well and lack it."""
     name = make(

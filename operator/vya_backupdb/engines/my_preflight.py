@@ -12,6 +12,7 @@ from typing import Any, Final
 from vya_backupdb.domain.errors import ConnectionFailed, PrivilegeMissing, ServerError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.engines import my_values
 from vya_backupdb.engines.base import Product
 from vya_backupdb.engines.findings import PRIVILEGE, names, note, obstacle
 from vya_backupdb.engines.my_rights import Rights, rights_of
@@ -48,6 +49,7 @@ def of_database(session: Session, product: Product, database: str) -> tuple[Find
         *(_missing_definers(session, database) if rights.on_all_of("mysql", "SELECT") else ()),
         *_not_transactional(session, database),
         *_other_collations(session, database),
+        *my_values.of_database(session, product, database),
     )
 
 

@@ -1,0 +1,82 @@
+"""Values of MySQL and MariaDB that no dump of their clients holds as the server does: told, because nobody sees it.
+
+- The servers write a FLOAT with six digits, and there is no way to have more: 16777216 comes back as 16777200.
+- The clients read all text as utf8mb4. A byte that means nothing in a column's character set, as in text that an
+  application wrote in another one, comes as ``?``. Such rows are counted: the data is asked, of old character sets.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from vya_backupdb.domain.errors import PrivilegeMissing
+from vya_backupdb.domain.report import Finding
+from vya_backupdb.engines.base import Product
+from vya_backupdb.engines.findings import names, note
+from vya_backupdb.engines.my_session import Session, quote
+
+#: In these every value that a server takes has a place in utf8mb4; MySQL takes nothing else into ASCII, either.
+_WHOLE: Final = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "binary"})
+_COLUMNS: Final = """
+    SELECT c.TABLE_SCHEMA AS s, c.TABLE_NAME AS tab, c.COLUMN_NAME AS name, c.DATA_TYPE AS type,
+      c.CHARACTER_SET_NAME AS charset
+    FROM information_schema.COLUMNS c JOIN information_schema.TABLES t
+      ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME
+    WHERE c.TABLE_SCHEMA = :db AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
+      AND (c.DATA_TYPE = 'float' OR c.CHARACTER_SET_NAME IS NOT NULL AND c.DATA_TYPE NOT IN ('enum', 'set')
+           AND t.ENGINE NOT IN ('MRG_MyISAM', 'FEDERATED', 'CONNECT', 'SPIDER'))
+      AND (c.GENERATION_EXPRESSION IS NULL OR c.GENERATION_EXPRESSION = '')"""
+
+
+def of_database(session: Session, product: Product, database: str) -> Iterator[Finding]:
+    """Yield what is to be said of the values of `database`."""
+    rows = session.rows(_COLUMNS, f"reading the columns of {database!r}", db=database)
+    columns = {(str(row["tab"]), str(row["name"])): row for row in rows if row["s"] == database}
+    floats = sorted(f"{table}.{name}" for (table, name), row in columns.items() if row["type"] == "float")
+    if floats:
+        yield note(
+            "ShortFloat",
+            f"the server writes FLOAT with six digits, what is behind them does not come back, in {database!r}:"
+            f" {names(floats)}",
+            "ALTER TABLE … MODIFY … DOUBLE",
+        )
+    whole = _WHOLE | ({"ascii"} if product == "MySQL" else set())
+    by_table: dict[str, list[tuple[str, str]]] = {}
+    for (table, name), row in columns.items():
+        if row["charset"] is not None and row["charset"] not in whole:
+            by_table.setdefault(table, []).append((name, str(row["charset"])))
+    for table, odd in sorted(by_table.items()):
+        yield from _lost_characters(session, database, table, odd)
+
+
+def _lost_characters(
+    session: Session, database: str, table: str, columns: Sequence[tuple[str, str]]
+) -> Iterator[Finding]:
+    """Ask the rows of a table once for all of its `columns`, each with its character set."""
+    sums = ", ".join(f"SUM({_is_lost(quote(name), charset)})" for name, charset in columns)
+    on, doing = f"{quote(database)}.{quote(table)}", f"looking for lost characters in {table!r} of {database!r}"
+    try:
+        ((*counts,),) = session.table(f"SELECT {sums} FROM {on}", doing)  # noqa: S608 - quoted
+    except PrivilegeMissing:
+        return  # the dump itself says what it may not read
+    for (name, charset), number in zip(columns, counts, strict=True):
+        if number:
+            yield note(
+                "LostCharacters",
+                f"{number} rows of {table}.{name} of {database!r} hold bytes that mean nothing in {charset}, and come"
+                " back as '?'",
+                f"ALTER TABLE {on} MODIFY {quote(name)} as BLOB or VARBINARY, or correct them",
+            )
+
+
+def _is_lost(column: str, charset: str) -> str:
+    """Return an expression that is true where a character of `column` comes out as one more '?'.
+
+    Not where other bytes come back alone: CP932 has several for one character.
+    """
+    read = f"CONVERT({column} USING utf8mb4)"
+    same = f"CAST(CONVERT({read} USING {charset}) AS BINARY) = CAST({column} AS BINARY)"
+    return f"NOT {same} AND {_marks(read)} > {_marks(column)}"
+
+
+def _marks(text: str) -> str:
+    return f"CHAR_LENGTH({text}) - CHAR_LENGTH(REPLACE({text}, '?', ''))"
