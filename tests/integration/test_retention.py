@@ -203,7 +203,7 @@ def pinned(tree: InstanceTree, backup: str) -> None:
 def found_damaged(tree: InstanceTree, backup: str) -> None:
     """Note what `verify` notes of a damaged one, of the newest instead of `backup`."""
     newest = next(one for one in reversed(tree.backups("shop")) if one.id != backup)
-    tree.notebook().change(lambda notes: notes.after_check(str(newest.files.data), "rotten", datetime.now(UTC)))
+    tree.notebook().change(lambda notes: notes.after_check(newest.place, "rotten", datetime.now(UTC)))
 
 
 @pytest.mark.parametrize("meanwhile", [pinned, found_damaged])

@@ -26,6 +26,8 @@ def _plain_file_name(value: str) -> str:
 
 
 FileName = Annotated[str, AfterValidator(_plain_file_name)]
+#: No number of rows or bytes that can be is larger; one that is not bounded ends whoever prints it.
+Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class Model(BaseModel):
@@ -45,7 +47,7 @@ class BackupInfo(Model):
     timestamp: AwareDatetime = Field(
         description="when the dump began, by the database server's clock where it can be asked"
     )
-    duration_seconds: float = Field(ge=0)
+    duration_seconds: float = Field(ge=0, lt=1 << 53)
     status: Literal["success", "failed", "partial"]
     error_message: str | None = None
 
@@ -54,7 +56,7 @@ class FileInfo(Model):
     """The bytes on the volume."""
 
     filename: FileName
-    size_bytes: int = Field(gt=0)
+    size_bytes: int = Field(gt=0, lt=1 << 63)
     size_human: str
     compression_level: int = Field(ge=1, le=9)
     checksum_algorithm: Literal["md5", "sha256"]
@@ -71,13 +73,13 @@ class FileInfo(Model):
 class SchemaInfo(Model):
     """What the database held, counted in its catalogue; `schema_hash` is null where it was not computed."""
 
-    tables_count: int = Field(ge=0)
-    views_count: int = Field(ge=0)
-    procedures_count: int = Field(ge=0)
-    functions_count: int = Field(ge=0)
-    triggers_count: int = Field(ge=0)
-    sequences_count: int | None = Field(default=None, ge=0)
-    events_count: int | None = Field(default=None, ge=0, description="MySQL and MariaDB")
+    tables_count: Count
+    views_count: Count
+    procedures_count: Count
+    functions_count: Count
+    triggers_count: Count
+    sequences_count: Count | None = None
+    events_count: Count | None = Field(default=None, description="MySQL and MariaDB")
     schema_hash: str | None = Field(default=None, description="over typed attributes: the same after a restore")
     definition_hash: str | None = Field(default=None, description="over texts that the server wrote out")
     labels_hash: str | None = Field(default=None, description="over comments, owners, privileges and definers")
@@ -104,7 +106,9 @@ class RunInfo(Model):
     reason: Literal["scheduled", "manual", "cli", "pre-restore", "adopted"]
     scheduled_time: AwareDatetime | None = None
     server_time: AwareDatetime | None = Field(default=None, description="the server's clock when the run began")
-    clock_skew_seconds: float | None = Field(default=None, description="our clock minus the server's")
+    clock_skew_seconds: float | None = Field(
+        default=None, allow_inf_nan=False, description="our clock minus the server's"
+    )
 
 
 class DatabaseSettings(Model):
@@ -132,7 +136,7 @@ class TableInfo(Model):
 
     schema_name: str | None = Field(default=None, alias="schema")
     name: str
-    rows: int | None = Field(default=None, ge=0)
+    rows: Count | None = None
 
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
 
@@ -157,8 +161,8 @@ class AccountInfo(Model):
 class UsersInfo(Model):
     """For a users file: which accounts and roles it holds, and whether password hashes could be read for it."""
 
-    accounts: int = Field(ge=0)
-    roles: int = Field(ge=0)
+    accounts: Count
+    roles: Count
     passwords: bool
     fallback: str | None = Field(
         default=None, description="what was read instead, where the hashes are closed to the account"
@@ -184,7 +188,7 @@ class BackupMetadata(Model):
     server_settings: dict[str, str] = Field(
         default_factory=dict, description="settings of the server that a restore may depend on"
     )
-    uncompressed_bytes: int | None = Field(default=None, ge=0)
+    uncompressed_bytes: Count | None = None
     consistency: Consistency | None = None
     warnings: tuple[str, ...] = ()
     users: UsersInfo | None = None

@@ -106,7 +106,7 @@ def _note(tree: InstanceTree, verified: Verified, tools: Tools) -> None:
     news = verified.outcome is Outcome.CORRUPT or (verified.outcome is Outcome.WHOLE and stored.is_marked)
     if by_listing or not news:
         return
-    path = str(stored.files.data)
+    path = stored.place
     try:
         tree.notebook().change(lambda notes: notes.after_check(path, verified.problem, tools.clock()))
     except StorageError as error:

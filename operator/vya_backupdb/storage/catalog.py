@@ -40,6 +40,11 @@ class StoredBackup:
     is_marked: bool = False
 
     @property
+    def place(self) -> str:
+        """The data file below the base path, as notes name it: bytes of a name that are no text are escaped."""
+        return str(self.files.data).encode("utf-8", "backslashreplace").decode()
+
+    @property
     def moment(self) -> datetime:
         """When the dump began: by the metadata of a good one; by its name, taken as UTC, for a corrupt one."""
         if self.metadata is None or self.problem is not None:

@@ -67,7 +67,7 @@ def _require_unpinned(instance: Directory, stored: StoredBackup, now: datetime, 
     note = notes.pin_of(stored.id)
     if note is not None and note.pin().holds(now):
         raise BackupPinned(f"{stored.path} is not deleted: pinned: {note.reason}", hint="See 'unpin'.")
-    damage = next((one for one in notes.damaged if one.path == str(stored.files.data)), None)
+    damage = next((one for one in notes.damaged if one.path == stored.place), None)
     if damage is not None:
         raise BackupCorrupt(f"{stored.path} is not deleted: {damage.problem}", hint="Look at it, then remove it.")
     if planned_by is not None and (found := _paths(notes) - _paths(planned_by)):

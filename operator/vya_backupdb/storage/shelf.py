@@ -62,7 +62,7 @@ class Shelf:
 
     def _marked(self, found: list[StoredBackup]) -> list[StoredBackup]:
         damaged = self._damaged(found)
-        return catalog.in_order([_with_damage(one, damaged.get(str(one.files.data))) for one in found])
+        return catalog.in_order([_with_damage(one, damaged.get(one.place)) for one in found])
 
     def _damaged(self, found: list[StoredBackup]) -> dict[str, Damage]:
         """Return the known damages by path; notes that cannot be read hide no backup (and stop retention)."""

@@ -1,6 +1,8 @@
 """Ten thousand flipped bits and cut files: verification finds every one, in whichever of a backup's three files."""
 
+import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,19 @@ def test_damage_is_noted_and_taken_back_when_the_bytes_are_right_again(memory: P
     assert tree.backups()[0].problem is not None  # nobody has read it again yet
     assert [one.outcome for one in verify_backups(tree, tree.backups(), tools())] == [Outcome.WHOLE]
     assert tree.backups()[0].problem is None
+
+
+def test_damage_is_noted_in_a_directory_whose_name_is_no_text(memory: Path) -> None:
+    tree, stored = adopted(memory, "mysql")
+    copy = stored.path.parent.parent / os.fsdecode(b"\xff\xfe")
+    shutil.copytree(stored.path.parent, copy)
+    (copy / stored.path.name).write_bytes(flipped(stored.path.read_bytes(), 200, 3))
+    found = {one.stored.path: one.outcome for one in verify_backups(tree, tree.backups(), tools())}
+    assert found == {stored.path: Outcome.WHOLE, copy / stored.path.name: Outcome.CORRUPT}
+    assert {one.path: one.problem is None for one in tree.backups()} == {
+        stored.path: True,
+        copy / stored.path.name: False,
+    }
 
 
 def test_one_that_is_deleted_meanwhile_is_no_damage(memory: Path) -> None:

@@ -153,6 +153,13 @@ LIES = {
     "no zone": (_set("backup_info", "timestamp", value="2026-01-01T00:00:00"), "backup_info.timestamp"),
     "another size": (_set("file_info", "size_bytes", value=7), "its metadata says 7"),
     "an empty file": (_set("file_info", "size_bytes", value=0), "file_info.size_bytes"),
+    "more seconds than can be": (_set("backup_info", "duration_seconds", value=1e308), "backup_info.duration_seconds"),
+    "endless": (
+        _set("backup_info", "duration_seconds", value=float("inf")),
+        "backup_info.duration_seconds",
+    ),
+    "more bytes than can be": (_set("uncompressed_bytes", value=10**400), "uncompressed_bytes"),
+    "more rows than can be": (_set("tables", value=[{"name": "t", "rows": 10**4200}]), "tables"),
     "a short checksum": (_set("file_info", "checksum", value="ab"), "file_info"),
     "a later version": (_set("version", value="3.0.0"), "version '3.0.0' is not known"),
 }
