@@ -148,6 +148,19 @@ def test_which_databases_are_covered(my: Rig, make: Make) -> None:
     assert not {"mysql", "sys", "information_schema", "performance_schema"} & found.keys()
 
 
+def test_a_directory_of_the_volume_is_no_database(my: Rig) -> None:
+    """MariaDB lists each: with ``lost+found`` no run would ever end well."""
+    (folder,) = my.server.sql("SELECT @@datadir")[0]
+    before = [one.name for one in my.engine.databases()]
+    my.server.exec("mkdir", "-m", "700", f"{folder}lost+found", user="root")
+    try:
+        listed = ("#mysql50#lost+found",) in my.server.sql("SHOW DATABASES")
+        assert listed is (my.server.product == "mariadb")
+        assert [one.name for one in my.engine.databases()] == before
+    finally:
+        my.server.exec("rmdir", f"{folder}lost+found", user="root")
+
+
 def test_a_restore_is_refused_before_anything_is_made(my: Rig, make: Make) -> None:
     make(my.server, "there")
     with pytest.raises(TargetExists, match="there"):

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 _EVERYTHING: Final = LoadOptions()
 SYSTEM_DATABASES: Final = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
+#: So begins the name of a directory that is no database's, such as ``lost+found`` of a volume; it is one only if tables
+#: of an old server are in it.
+_DIRECTORY: Final = "#mysql50#"
 #: Grouped by bytes: under the catalogue's own collation MariaDB takes ``Shop`` and ``shop``, or é and e, for one.
 _SIZES: Final = """
     SELECT MIN(TABLE_SCHEMA) AS name, SUM(DATA_LENGTH + INDEX_LENGTH) AS size
@@ -135,7 +138,7 @@ class MySQL:
         return [
             DatabaseInfo(name, sizes.get(name, 0), *self._coverage(name))
             for name in names
-            if name.lower() not in SYSTEM_DATABASES
+            if name.lower() not in SYSTEM_DATABASES and not (name.startswith(_DIRECTORY) and name not in sizes)
         ]
 
     def count_objects(self, databases: Collection[str]) -> dict[str, dict[str, int]]:
