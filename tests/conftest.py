@@ -6,6 +6,8 @@ after the other.
 """
 
 import gc
+import signal
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +18,10 @@ from xdist.scheduler import LoadScopeScheduling
 # how long a test takes says how busy the machine is: none fails by it
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    # begun by a shell with '&': the programs that are to be stopped by it would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.servers", "tests.fixtures.volumes", "tests.fixtures.rigs"]
 
