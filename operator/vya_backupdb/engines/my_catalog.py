@@ -210,7 +210,7 @@ def _schema_info(session: Session, database: str) -> SchemaInfo:
            AND ROUTINE_TYPE = 'PROCEDURE') AS procedures_count,
           (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = :db
            AND ROUTINE_TYPE = 'FUNCTION') AS functions_count,
-          (SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = :db) AS triggers_count""",
+          (SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = :db) AS triggers_count""",
         f"counting the objects of {database!r}",
         db=database,
     )[0]

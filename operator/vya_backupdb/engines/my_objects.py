@@ -41,7 +41,7 @@ def find(session: Session, schema: str) -> list[tuple[str, str]]:
         FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = :db
       UNION ALL SELECT 'VIEW', TABLE_NAME, TABLE_SCHEMA, 0 FROM information_schema.VIEWS WHERE TABLE_SCHEMA = :db
       UNION ALL SELECT 'TRIGGER', TRIGGER_NAME, TRIGGER_SCHEMA, ACTION_ORDER
-        FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = :db
+        FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = :db
       UNION ALL SELECT 'EVENT', EVENT_NAME, EVENT_SCHEMA, 0 FROM information_schema.EVENTS WHERE EVENT_SCHEMA = :db"""
     found = session.rows(sql, f"listing the objects of {schema!r}", db=schema)
     # the server's comparison may be deaf to case, ours is not: a twin's objects are none of ours

@@ -143,7 +143,7 @@ def _closing_semicolons(session: Session, database: str) -> Iterator[Finding]:
     """
     rows = session.rows(
         """SELECT 'TRIGGER' AS kind, TRIGGER_NAME AS name, ACTION_STATEMENT AS body FROM information_schema.TRIGGERS
-           WHERE TRIGGER_SCHEMA = :db
+           WHERE EVENT_OBJECT_SCHEMA = :db
            UNION ALL SELECT 'EVENT', EVENT_NAME, EVENT_DEFINITION FROM information_schema.EVENTS
            WHERE EVENT_SCHEMA = :db""",
         f"reading the triggers and events of {database!r}",
@@ -208,7 +208,7 @@ def _missing_definers(session: Session, database: str) -> Iterator[Finding]:
     rows = session.rows(
         """SELECT TABLE_NAME AS name, DEFINER AS definer FROM information_schema.VIEWS WHERE TABLE_SCHEMA = :db
            UNION ALL SELECT ROUTINE_NAME, DEFINER FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = :db
-           UNION ALL SELECT TRIGGER_NAME, DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = :db
+           UNION ALL SELECT TRIGGER_NAME, DEFINER FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = :db
            UNION ALL SELECT EVENT_NAME, DEFINER FROM information_schema.EVENTS WHERE EVENT_SCHEMA = :db""",
         f"reading the definers of {database!r}",
         db=database,
@@ -247,7 +247,7 @@ def _other_collations(session: Session, database: str) -> Iterator[Finding]:
             SELECT ROUTINE_NAME AS name, DATABASE_COLLATION AS c FROM information_schema.ROUTINES
             WHERE ROUTINE_SCHEMA = :db
             UNION ALL SELECT TRIGGER_NAME, DATABASE_COLLATION FROM information_schema.TRIGGERS
-            WHERE TRIGGER_SCHEMA = :db
+            WHERE EVENT_OBJECT_SCHEMA = :db
             UNION ALL SELECT EVENT_NAME, DATABASE_COLLATION FROM information_schema.EVENTS
             WHERE EVENT_SCHEMA = :db) o
           WHERE o.c <> (SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA

@@ -11,7 +11,11 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One table of ``information_schema``: how it names its schema and its rows, and its attributes by facet."""
+    """One table of ``information_schema``: how it names its schema and its rows, and its attributes by facet.
+
+    Of several columns with the schema it is the one by which MariaDB finds the files: by another (a trigger's, say,
+    instead of its table's) it opens every table of the server.
+    """
 
     table: str
     schema: str
@@ -107,7 +111,7 @@ FOREIGN_KEYS: Final = Source(
 )
 CONSTRAINTS: Final = Source(
     "TABLE_CONSTRAINTS",
-    "CONSTRAINT_SCHEMA",
+    "TABLE_SCHEMA",
     ("TABLE_NAME", "CONSTRAINT_NAME"),
     {"form": "CONSTRAINT_TYPE", "enforced": "ENFORCED"},
 )
@@ -135,7 +139,7 @@ PARTITIONS: Final = Source(
 )
 TRIGGERS: Final = Source(
     "TRIGGERS",
-    "TRIGGER_SCHEMA",
+    "EVENT_OBJECT_SCHEMA",
     ("EVENT_OBJECT_TABLE", "TRIGGER_NAME"),
     {"event": "EVENT_MANIPULATION", "timing": "ACTION_TIMING", "order": "ACTION_ORDER", **_SETTINGS},
     {"body": "ACTION_STATEMENT"},
