@@ -32,7 +32,13 @@ def alive(server: Server, one: Restoring) -> str:
     samples.create(server, "shop")
     server.sql("CREATE DATABASE neighbour")
     server.sql("CREATE TABLE neighbour.note (id int PRIMARY KEY)")
+    if server.product == "mysql":
+        server.sql(
+            "CREATE LIBRARY saved LANGUAGE JAVASCRIPT AS 'export function f() { return ''ü'' }'", database="shop"
+        )
     one.back_up("shop")
+    if server.product == "mysql":
+        server.sql("DROP LIBRARY saved; CREATE LIBRARY living LANGUAGE JAVASCRIPT AS '// it''s'", database="shop")
     server.sql("DELETE FROM `order ``é`", database="shop")
     server.sql("DELETE FROM customer WHERE id > 5", database="shop")
     for statement in (
@@ -59,8 +65,9 @@ def whole(server: Server, name: str) -> dict[str, object]:
         "SELECT routine_name, database_collation FROM information_schema.routines WHERE routine_schema = %s ORDER BY 1",
         [name],
     )
+    kinds = [("TRIGGER", "TRIGGERS"), ("EVENT", "EVENTS")]
     with server.session(name) as run:
-        for kind, view in (("TRIGGER", "TRIGGERS"), ("EVENT", "EVENTS")):
+        for kind, view in [*kinds, *([("LIBRARY", "LIBRARIES")] if server.product == "mysql" else [])]:
             names = run(
                 f"SELECT {kind}_NAME FROM information_schema.{view} WHERE {kind}_SCHEMA = %s ORDER BY 1", [name]
             )

@@ -52,7 +52,7 @@ class Definition(Model):
     The session settings are those under which it was made; None where the kind has no such setting.
     """
 
-    kind: Literal["FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY", "VIEW", "TRIGGER", "EVENT"]
+    kind: Literal["FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY", "VIEW", "TRIGGER", "EVENT", "LIBRARY"]
     name: str
     sql: str
     sql_mode: str | None = None

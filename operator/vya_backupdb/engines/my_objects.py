@@ -20,8 +20,12 @@ from vya_backupdb.engines.my_follow import pointed
 from vya_backupdb.engines.my_session import Session, literal, quote
 
 #: In this order they can be made: what comes later may stand on what comes before.
-KINDS: Final = ("FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY", "VIEW", "TRIGGER", "EVENT")
+KINDS: Final = ("LIBRARY", "FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY", "VIEW", "TRIGGER", "EVENT")
 _SHOWN: Final = {"VIEW": "Create View", "TRIGGER": "SQL Original Statement", "EVENT": "Create Event"}
+#: MySQL from 9.2 on: code of another language, which routines use.
+_HAS_LIBRARIES: Final = (
+    "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'information_schema' AND TABLE_NAME = 'LIBRARIES'"
+)
 _NAME: Final = r"(?:`(?:[^`]|``)+`|[0-9A-Za-z_$\x80-\U0010ffff]+)"
 _TRIGGER: Final = re.compile(
     rf"(?P<create>CREATE\s+DEFINER\s*=\s*\S+?@\S+\s+TRIGGER\s+(?:IF\s+NOT\s+EXISTS\s+)?)(?:(?P<in1>{_NAME})\s*\.\s*)?"
@@ -43,6 +47,10 @@ def find(session: Session, schema: str) -> list[tuple[str, str]]:
       UNION ALL SELECT 'TRIGGER', TRIGGER_NAME, TRIGGER_SCHEMA, ACTION_ORDER
         FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = :db
       UNION ALL SELECT 'EVENT', EVENT_NAME, EVENT_SCHEMA, 0 FROM information_schema.EVENTS WHERE EVENT_SCHEMA = :db"""
+    if session.rows(_HAS_LIBRARIES, "looking for libraries"):
+        sql += """
+      UNION ALL SELECT 'LIBRARY', LIBRARY_NAME, LIBRARY_SCHEMA, 0
+        FROM information_schema.LIBRARIES WHERE LIBRARY_SCHEMA = :db"""
     found = session.rows(sql, f"listing the objects of {schema!r}", db=schema)
     # the server's comparison may be deaf to case, ours is not: a twin's objects are none of ours
     ours = [row for row in found if row["s"] == schema and row["kind"] in KINDS]

@@ -20,6 +20,7 @@ _KINDS: Final = {
     "FUNCTION",
     "EVENT",
     "PACKAGE",
+    "LIBRARY",
     "DATABASE",
 }
 _BEFORE_NAME: Final = {"IF", "NOT", "EXISTS", "LOW_PRIORITY", "DELAYED", "IGNORE", "INTO", "FROM", "TABLE", "TABLES"}

@@ -107,6 +107,8 @@ class MyReader(Reader):
         token, self._at = found[0], found.end()
         if token == self._delimiter:
             self._end(found.start(), found.end())
+        elif token == b"$$":
+            self._closer, self._state = b"$$", self._inner_comment
         elif token == b"/*":
             self._closer, self._state = b"*/", self._inner_comment
         elif token in {b"'", b'"', b"`"}:
@@ -190,10 +192,12 @@ def _outside(rows: bytes) -> bool:
 def _patterns(delimiter: bytes, backslash: bool) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return what changes the state outside of quotes, and a run of what does not, whole ``'…'`` strings included."""
     end = re.escape(delimiter)
-    opener = re.compile(end + rb"|['\"`#]|--(?=[\x00-\x20]|\Z)|/\*(?!M?!)")
+    # what MySQL keeps of another language stands as AS $$ … $$, and may hold any quote
+    opener = re.compile(end + rb"|['\"`#]|(?<=[ \n]AS )\$\$|--(?=[\x00-\x20]|\Z)|/\*(?!M?!)")
     string = rb"'(?:[^'\\]++|\\.)*+'" if backslash else rb"'[^']*+'"
     first = re.escape(delimiter[:1])
     # a dash or a slash that stands last may begin a comment: it is left to the other pattern
     single = rb"" if delimiter[:1] in b"-/" else rb"|-(?=[^-])|/(?=[^*])"
-    plain = re.compile(rb"(?:[^'\"`#/\-%s]++|%s%s)*+" % (first, string, single), re.DOTALL)
+    single += rb"" if delimiter[:1] == b"$" else rb"|\$(?=[^$])"
+    plain = re.compile(rb"(?:[^'\"`#/\-$%s]++|%s%s)*+" % (first, string, single), re.DOTALL)
     return opener, plain

@@ -38,7 +38,7 @@ _HEADS: Final = {
     "CHECK": set[str](),
 }
 _KINDS: Final = frozenset(
-    {"TABLE", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "INDEX", "PACKAGE"}
+    {"TABLE", "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "INDEX", "PACKAGE", "LIBRARY"}
 )
 _CODE: Final = frozenset({"VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "PACKAGE"})
 #: Words that may stand between CREATE (ALTER, DROP) and what is made.
@@ -55,6 +55,7 @@ _ENDS_OF_NAME: Final = {
     "PROCEDURE": {"("},
     "FUNCTION": {"("},
     "PACKAGE": {"IS", "AS"},
+    "LIBRARY": {"COMMENT", "LANGUAGE", "AS"},
 }
 _GLOBAL: Final = re.compile(r"@@(?:GLOBAL|PERSIST|PERSIST_ONLY)|GLOBAL|PERSIST|PERSIST_ONLY")
 _REPLICATION: Final = frozenset({"gtid_purged", "sql_log_bin"})

@@ -50,6 +50,12 @@ DELIMITER ;
 SET SQL_MODE=@OLD_SQL_MODE;
 SELECT 'a\'b';
 SELECT "x;" , `;` /* ; */, 4--1;
+DELIMITER ;;
+CREATE LIBRARY `l`
+    LANGUAGE JAVASCRIPT
+AS $$// it's ";; of `another` /* language$$ ;;
+DELIMITER ;
+SELECT a$$b, '$$;';
 """
 READERS: dict[str, Callable[[], Reader]] = {"pg": PgReader, "my": lambda: MyReader(1 << 30)}
 TEXTS = {"pg": PG, "my": MY}
@@ -58,7 +64,7 @@ PIECES = [
     b"'", b'"', b"`", b"\\", b"--", b"-- ", b"#", b"\n", b"/*", b"*/", b"/*!40000 ", b"/*M!", b";", b";;", b"$$",
     b"$a$", b"E'", b"(", b")", b"\n\\.\n", b"\r\n", b"COPY t FROM stdin;\n", b"\nDELIMITER ;;\n", b"a", b"\xff",
     b"\nDELIMITER ;\n", b"CREATE FUNCTION f() ", b" BEGIN ATOMIC ", b" END", b" CASE ", b"\\restrict x\n",
-    b"SET sql_mode='NO_BACKSLASH_ESCAPES';",
+    b"SET sql_mode='NO_BACKSLASH_ESCAPES';", b" AS ", b"$",
 ]  # fmt: skip
 
 
@@ -116,6 +122,7 @@ def test_a_mysql_script_is_cut_as_its_client_cuts_it() -> None:
     assert [(event.line, event.text[:12]) for event in found] == [
         (3, b"/*!40101 SET"), (4, b"INSERT INTO "), (6, b"/*!50003 SET"), (8, b"CREATE PROCE"), (11, b"/*!50003 CRE"),
         (15, b"SET SQL_MODE"), (16, b"SELECT 'a\\'b"), (17, b'SELECT "x;" '),
+        (19, b"CREATE LIBRA"), (23, b"SELECT a$$b,"),
     ]  # fmt: skip
     assert found[3].text.endswith(b"# it's\nEND")
 
