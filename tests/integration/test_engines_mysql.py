@@ -14,6 +14,8 @@ from tests.fixtures.scratch_databases import (
 )
 from tests.servers import Server
 
+from vya_backupdb.domain.errors import DumpFailed
+
 
 def test_everything_in_a_database_comes_back(my: Rig, make: Make) -> None:
     source = make(my.server, "everything", *MYSQL_EVERYTHING)
@@ -89,6 +91,12 @@ def test_history_of_versioned_tables_comes_back(maria: Rig, make: Make) -> None:
     assert maria.server.sql("SELECT a FROM t ORDER BY 1", database=target) == [(2,), (10,)]
     run(maria.server, source, "SELECT 1")
     assert maria.server.sql("SELECT NEXTVAL(s)", database=target)[0][0] > 5
+    by_transactions = """CREATE TABLE u (a int, s bigint unsigned GENERATED ALWAYS AS ROW START,
+      e bigint unsigned GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING"""
+    run(maria.server, source, by_transactions)
+    with pytest.raises(DumpFailed, match="`u` with transaction-precise history") as caught:
+        maria.dump(source)
+    assert "TIMESTAMP(6)" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,10 @@ _HINTS: Final = (
         r"invalid memory alloc request size",
         "A value of that table is larger than 1 GB as text (500 MB of bytea): split it, or make it a large object.",
     ),
+    (
+        r"transaction-precise history",
+        "MariaDB's client cannot dump that table's history: let its row start and end be TIMESTAMP(6) columns.",
+    ),
     (r"Table definition has changed|\(1412\)", "A table was altered under the dump; run it again."),
     (
         # MariaDB's client alone has no way to ask its server for more patience
