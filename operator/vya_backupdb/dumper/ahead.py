@@ -15,7 +15,7 @@ PIECES: Final = 2
 
 @contextmanager
 def ahead(pieces: Iterable[bytes]) -> Iterator[Iterator[bytes]]:
-    """Give `pieces`, which a thread of its own goes through; it has ended when the block is left."""
+    """Give `pieces`, which a thread of its own goes through; when the block is left it has ended, and closed them."""
     # not left to the garbage collector: an error that somebody keeps would keep the thread, and so the process
     with closing(_ahead(pieces)) as made:
         yield made
@@ -32,7 +32,11 @@ def _ahead(pieces: Iterable[bytes]) -> Generator[bytes, None, None]:
                     return
                 waiting.put(piece)
         finally:
-            waiting.put(None)
+            try:
+                if isinstance(pieces, Generator):
+                    pieces.close()
+            finally:
+                waiting.put(None)
 
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
         future, ended = pool.submit(read), False

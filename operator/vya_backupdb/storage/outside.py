@@ -7,7 +7,8 @@ are followed, what lies beside the file is not.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -74,14 +75,15 @@ def read_foreign(path: Path) -> Iterator[bytes]:
 
     Raise ConfigurationError for what is no SQL, NotFound if it is not there.
     """
-    pieces = _pieces(path)
-    first = next(pieces, b"")
-    if first.startswith(_GZIP):
-        inflated = gunzip(_again(first, pieces), source=str(path))
-        pieces, first = inflated, next(inflated, b"")
-    _require_text(path, first)
-    yield first.removeprefix(_BOM)
-    yield from pieces
+    with closing(_pieces(path)) as raw:
+        pieces: Iterator[bytes] = raw
+        first = next(pieces, b"")
+        if first.startswith(_GZIP):
+            pieces = gunzip(_again(first, raw), source=str(path))
+            first = next(pieces, b"")
+        _require_text(path, first)
+        yield first.removeprefix(_BOM)
+        yield from pieces
 
 
 def _again(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -89,7 +91,7 @@ def _again(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: Path) -> Generator[bytes, None, None]:
     with map_os_errors(f"reading {path}"):
         try:
             # NONBLOCK: opening a FIFO would wait for ever

@@ -5,7 +5,8 @@ Whether the SQL inside is complete is its engine's judgement; the last bytes are
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Final
 
 from vya_backupdb.domain.errors import BackupCorrupt, NotFound
@@ -29,15 +30,17 @@ def plain(directory: Directory, stored: StoredBackup) -> Iterator[bytes]:
     if stored.metadata is None or stored.metadata.file_info is None or stored.problem is not None:
         raise BackupCorrupt(f"{stored.path}: {stored.problem or 'no metadata'}", hint=_HINT)
     total = 0
-    for piece in gunzip(_compressed(directory, stored), source=str(stored.path)):
-        total += len(piece)
-        yield piece
+    # closed here: after an error the file, and the lock on it, would wait for the garbage collector
+    with closing(_compressed(directory, stored)) as compressed:
+        for piece in gunzip(compressed, source=str(stored.path)):
+            total += len(piece)
+            yield piece
     expected = stored.metadata.uncompressed_bytes
     if expected is not None and total != expected:
         raise BackupCorrupt(f"{stored.path}: inflates to {total} bytes, its metadata says {expected}", hint=_HINT)
 
 
-def _compressed(directory: Directory, stored: StoredBackup) -> Iterator[bytes]:
+def _compressed(directory: Directory, stored: StoredBackup) -> Generator[bytes, None, None]:
     """Yield the file's bytes; raise BackupCorrupt at the end if size or checksum are not those of the metadata."""
     info = stored.metadata.file_info if stored.metadata else None
     if info is None:

@@ -90,8 +90,9 @@ def fork(story: Callable[[], object]) -> int:
     One that hangs is killed, and fails the test.
     """
     child = forked(story)
-    watched = os.pidfd_open(child)
-    ended, _, _ = select.select([watched], [], [], HANGS_AFTER_SECONDS)
+    watched, ending = os.pidfd_open(child), select.poll()
+    ending.register(watched, select.POLLIN)
+    ended = ending.poll(HANGS_AFTER_SECONDS * 1000)
     os.close(watched)
     if not ended:
         os.kill(child, signal.SIGKILL)

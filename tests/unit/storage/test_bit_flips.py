@@ -1,5 +1,6 @@
 """Ten thousand flipped bits and cut files: verification finds every one, in whichever of a backup's three files."""
 
+import gc
 import os
 import random
 import shutil
@@ -101,6 +102,21 @@ def test_each_single_byte_of_a_backup_counts(memory: Path) -> None:
             found = outcome_with(tree, stored, path, flipped(content, position, position % 8))
             assert found.outcome is Outcome.CORRUPT, (path.name, position, found)
     assert again(tree, stored).outcome is Outcome.WHOLE
+
+
+def test_a_file_that_is_found_damaged_is_closed_at_once(memory: Path) -> None:
+    """An error knows where it came from, and so the open file with its lock: thousands of them end any process."""
+    tree, stored = adopted(memory, "mariadb")
+    content = stored.path.read_bytes()
+    gc.collect()
+    gc.disable()
+    try:
+        before = set(Path("/proc/self/fd").iterdir())
+        for changed in (flipped(content, len(content) // 2, 3), content[:-9], content + b"x"):
+            assert outcome_with(tree, stored, stored.path, changed).outcome is Outcome.CORRUPT
+            assert set(Path("/proc/self/fd").iterdir()) == before
+    finally:
+        gc.enable()
 
 
 def test_each_cut_of_the_checksum_file_is_found(memory: Path) -> None:
