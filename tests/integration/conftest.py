@@ -1,6 +1,6 @@
 """Servers that the tests of the whole program share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from tests.clients import clients_of
 from tests.demo.embedded import EmbeddedServer, embedded_postgresql
+from tests.fixtures import samples
 from tests.fixtures.engine_rig import KINDS
 from tests.fixtures.pausing import Pause
 from tests.fixtures.restoring import Restoring, restoring
@@ -22,9 +23,16 @@ def embedded() -> Iterator[EmbeddedServer]:
         yield server
 
 
+@pytest.fixture(params=("mariadb:11.8", "mysql:9.7"))
+def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Iterator[Server]:
+    """A shared server, unless a module has one of its own; whatever databases a test leaves are dropped."""
+    with samples.swept(servers(request.param)) as server:
+        yield server
+
+
 @pytest.fixture
 def one(server: Server, tmp_path: Path) -> Restoring:
-    """The `server` of the test's own module, with the clients of its product and version, used in this process."""
+    """The `server`, with the clients of its product and version, used in this process."""
     programs = clients_of(f"{server.product}:{server.version}")
     return restoring(tmp_path, KINDS[server.product], programs, demo=server)
 

@@ -3,7 +3,6 @@
 Nothing that is not in its place may be called restored then, and nothing of somebody else's may go.
 """
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,6 @@ from vya_backupdb.domain.errors import RestoreFailed, TargetExists
 from vya_backupdb.domain.undertaking import OWN_NAME
 from vya_backupdb.dumper.events import Event, Noted
 from vya_backupdb.dumper.settling import settle_target
-
-
-@pytest.fixture(params=("mariadb:11.8", "mysql:9.7"))
-def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Iterator[Server]:
-    """A shared server; whatever databases a test leaves are dropped."""
-    with samples.swept(servers(request.param)) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """MariaDB and MySQL: what belongs to a database and does not follow its tables into another's place by itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from tests.fixtures import samples
@@ -9,13 +9,6 @@ from tests.servers import Server
 
 from vya_backupdb.domain.undertaking import OWN_NAME
 from vya_backupdb.dumper.settling import settle_target
-
-
-@pytest.fixture(params=("mariadb:11.8", "mysql:9.7"))
-def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Iterator[Server]:
-    """A shared server; whatever databases a test leaves are dropped."""
-    with samples.swept(servers(request.param)) as server:
-        yield server
 
 
 @pytest.fixture

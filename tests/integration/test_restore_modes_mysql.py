@@ -1,7 +1,7 @@
 """MariaDB and MySQL: a restore into a living database, in each mode, killed at each statement, and what forbids one."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,6 @@ from vya_backupdb.dumper.settling import settle_target
 
 DEEDS = ("CREATE", "ALTER", "DROP", "RENAME")
 LONGEST = "x" * 64
-
-
-@pytest.fixture(params=("mariadb:11.8", "mysql:9.7"))
-def server(request: pytest.FixtureRequest, servers: Callable[[str], Server]) -> Iterator[Server]:
-    """A shared server; whatever databases a test leaves are dropped."""
-    with samples.swept(servers(request.param)) as server:
-        yield server
 
 
 @pytest.fixture
