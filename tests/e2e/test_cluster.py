@@ -103,7 +103,7 @@ def test_a_service_is_found_by_name_and_reaches_every_pod(cluster: Cluster, name
     cluster.kubectl("-n", namespace, "rollout", "status", "deployment/web", "--timeout=90s")
     pods = {pod["metadata"]["name"] for pod in _get(cluster, "pods", "-l", "app=web")["items"]}
 
-    # a Service's rules follow its ready pods with a delay, so an early question may go nowhere: ask until both have answered
+    # a Service's rules follow its pods with a delay, and an early question may go nowhere: ask until both have answered
     ask = f"name=$(wget -q -O - http://web.{namespace}.svc.cluster.local/ 2>/dev/null) || sleep 0.2"
     new = 'case "$seen" in *"$name"*) ;; *) seen="$seen $name" ;; esac'
     _apply(cluster, _job("ask", f'seen=; until [ "$(echo $seen | wc -w)" = 2 ]; do {ask}; {new}; done; echo $seen'))
