@@ -192,7 +192,10 @@ def _options(request: Request, source: Source) -> LoadOptions:
     options = LoadOptions(tables=request.tables, owners=request.owners, definers=request.definers)
     if source.metadata is None:
         return replace(options, foreign=True)
-    return replace(options, source=source.metadata.backup_info.database_name, settings=source.settings.settings)
+    # of the server's own only what gives the text of a dump its meaning
+    amounts = source.metadata.server_settings.get("lc_monetary")
+    settings = (*source.settings.settings, *((f"lc_monetary={amounts}",) if amounts else ()))
+    return replace(options, source=source.metadata.backup_info.database_name, settings=settings)
 
 
 def _warnings(source: Source, passed: Passed) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from vya_backupdb.engines.base import Count
 _SHOWN: Final = 5
 #: What a dump makes for roles alone, so that it goes with them.
 _OF_ROLES: Final = frozenset({"policy", "default privileges"})
+#: How a view differs that could not be filled, beside what may differ anyway.
+_EMPTY_VIEW: Final = {"structure": ("populated",), "definition": (), "labels": ()}
 _HINT: Final = "Nothing was kept; see the log of the database server, and restore again."
 
 
@@ -42,6 +44,8 @@ def require_same_schema(
 
 def _is_told(change: Change, transforms: Collection[str]) -> bool:
     """Whether a transform does this: another collation changes columns and more, a left-out role what hangs on it."""
+    if "refresh" in transforms and change.attributes == _EMPTY_VIEW:
+        return True
     return "collation" in transforms or ("grant" in transforms and change.kind in _OF_ROLES)
 
 

@@ -14,11 +14,19 @@ from vya_backupdb.engines.statements import Command, Event, Reader, Rows, RowsEn
 from vya_backupdb.engines.transforms import Rules
 
 _SHOWN: Final = 100
+_STRINGS: Final = re.compile(r"'(?:[^'\\]|''|\\.)*(?:'|$)")
 _VALUES: Final = re.compile(r"(?is)\bvalues\b.*")
 
 
 class StatementFailed(Exception):
-    """A server's refusal of one statement, in its own words, on one line, redacted."""
+    """A server's refusal of one statement, in its own words, on one line, redacted.
+
+    `alone`: it concerns that statement alone; the session goes on, and the server lacks nothing.
+    """
+
+    def __init__(self, message: str, *, alone: bool = False) -> None:
+        super().__init__(message)
+        self.alone = alone
 
 
 class Target(Protocol):
@@ -156,15 +164,20 @@ class FileLoader:
         try:
             act()
         except StatementFailed as error:
+            if error.alone and self._rules.forgives(statement, str(error)):
+                return
             where = f"statement {self._statements} on line {statement.line}"
             message = f"loading into {self._database!r}: {where}, {self._redact(head(statement.text))!r}: {error}"
             raise RestoreFailed(message, hint=stderr.hint_for(str(error))) from error
 
 
 def head(text: bytes) -> str:
-    """Return the beginning of a statement for a message, on one line and without the values of its rows."""
+    """Return the beginning of a statement for a message, on one line, without the values of its rows and its strings.
+
+    A string may be the password of a user mapping or of a subscription.
+    """
     words = " ".join(text[: 4 * _SHOWN].decode("utf-8", "backslashreplace").split())
-    words = _VALUES.sub("VALUES …", words)
+    words = _STRINGS.sub("'…'", _VALUES.sub("VALUES …", words))
     return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
 
 

@@ -9,6 +9,9 @@ function refuses every row under an empty path, and an index on it cannot be bui
 source's sessions, and a statement that misses a name is tried again under it. What the database sets for its sessions
 under a name of its own (``app.tenant``) such a function may ask for, too: it is set from the start.
 
+What an account or a server sets for its sessions could give the file's words another meaning: an array's NULL would
+become a text, and amounts of money are written by the source's ``lc_monetary``. Both are set as the dump has them.
+
 Event triggers are made last of all: pg_dump fills materialized views behind them, and one that forbids changes of
 definitions would forbid that.
 """
@@ -42,6 +45,7 @@ class PgTarget:
         self._poll = select.poll()
         self._path = path
         self._under_path = False
+        self._amounts = ""
         self._last: list[bytes] = []
 
     def execute(self, text: bytes) -> None:
@@ -110,6 +114,17 @@ class PgTarget:
         """See `loader.Target.finish`: pg_dump writes views after what they need."""
         for text in self._last:
             self._run(text)
+        if self._amounts and (found := self._asked(_MONEY)) is not None and found.ntuples:
+            column = (found.get_value(0, 0) or b"").decode("utf-8", "backslashreplace")
+            raise StatementFailed(
+                f"the server has no locale {self._amounts!r} (lc_monetary), by which the file writes amounts of money,"
+                f" and {column} holds some"
+            )
+
+    def write_amounts(self, locale: str) -> None:
+        """Read amounts of money as the source wrote them; what cannot be read like that is refused at the end."""
+        if not self.set("lc_monetary", locale) and not (_PLAIN_LOCALE.match(locale) and self.set("lc_monetary", "C")):
+            self._amounts = locale
 
     def set(self, name: str, value: str) -> bool:
         """Set a parameter of the session; return whether the server took it."""
@@ -155,7 +170,9 @@ class PgTarget:
         said = [] if result is None else [result.error_field(field) for field in _FIELDS]
         words = [one.decode("utf-8", "backslashreplace") for one in said if one]
         text = "; ".join(words) or self._pg.error_message.decode("utf-8", "backslashreplace") or "no answer"
-        return StatementFailed(self._redact(" ".join(text.split())))
+        state = None if result is None else result.error_field(pq.DiagnosticField.SQLSTATE)
+        alone = state is not None and self._pg.status == pq.ConnStatus.OK and not state.startswith(_OF_THE_SERVER)
+        return StatementFailed(self._redact(" ".join(text.split())), alone=alone)
 
     def _broken(self, error: psycopg.Error) -> StatementFailed:
         return StatementFailed(self._redact(" ".join(str(error).split())))
@@ -167,9 +184,19 @@ _FIELDS: Final = (pq.DiagnosticField.MESSAGE_PRIMARY, pq.DiagnosticField.MESSAGE
 
 #: SQLSTATEs of a function, a relation, another object and a schema that were looked up and not found.
 _NAME_MISSED: Final = {b"42883", b"42P01", b"42704", b"3F000"}
+#: Classes of SQLSTATEs: no room or memory, stopped from outside, a fault within the server.
+_OF_THE_SERVER: Final = (b"53", b"57", b"58P03", b"XX")
 _EVENT_TRIGGER: Final = re.compile(
     rb"\s*(?:--[^\n]*\n\s*)*(?:CREATE|ALTER|COMMENT\s+ON)\s+EVENT\s+TRIGGER\b", re.IGNORECASE
 )
+#: Locales that write amounts of money like C does.
+_PLAIN_LOCALE: Final = re.compile(r"(?:C|POSIX|en_US)(?:[.@]|$)")
+_MONEY: Final = b"""
+    SELECT pg_catalog.format('%I.%I', c.relname, a.attname) FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'f')
+    WHERE a.atttypid IN (790, 791) AND NOT a.attisdropped AND c.oid >= 16384 ORDER BY 1 LIMIT 1"""
+#: Of a session that loads, whatever account and server say: as they are everywhere but where somebody changed them.
+_PINS: Final = {"array_nulls": "on", "transform_null_equals": "off"}
 _DEFAULT_PATH: Final = '"$user", public'
 
 #: Settings that a server knows and does not list.
@@ -186,12 +213,14 @@ def target(server: Server, database: str, settings: Iterable[str] = ()) -> Itera
     loses nothing that was promised.
     """
     with server.driver(database) as connection:
-        ours = {**known_timeouts(connection.info.server_version), "synchronous_commit": "off"}
+        ours = {**known_timeouts(connection.info.server_version), **_PINS, "synchronous_commit": "off"}
         theirs = {name: value for name, _, value in (one.partition("=") for one in settings)}
         made = PgTarget(connection, server, theirs.get("search_path", _DEFAULT_PATH))
         for name, value in theirs.items():
             if "." in name:
                 made.set(name, value)
+        if "lc_monetary" in theirs:
+            made.write_amounts(theirs["lc_monetary"])
         for name, value in ours.items():
             made.execute(f"SET {name} = '{value}'".encode())
         backend = connection.info.backend_pid
@@ -209,5 +238,7 @@ def facts(server: Server) -> PgFacts:
     with server.session() as session:
         settings = session.rows("SELECT name FROM pg_catalog.pg_settings", "listing the settings")
         roles = session.rows("SELECT rolname AS name FROM pg_catalog.pg_roles", "listing the roles")
+        spaces = session.rows("SELECT spcname AS name FROM pg_catalog.pg_tablespace", "listing the tablespaces")
     known = frozenset(str(row["name"]).lower() for row in settings)
-    return PgFacts(known | _UNLISTED, frozenset(str(row["name"]) for row in roles))
+    names, places = (frozenset(str(row["name"]) for row in rows) for rows in (roles, spaces))
+    return PgFacts(known | _UNLISTED, names, places)

@@ -19,6 +19,9 @@ from vya_backupdb.engines.statements import Command, Statement
 from vya_backupdb.engines.tokens import Token, of_postgresql
 from vya_backupdb.engines.transforms import BY_HAND, DatabaseLines, Notes, Verdict
 
+#: As pg_dump writes it.
+_REFRESH: Final = re.compile(rb"REFRESH\s+MATERIALIZED\s+VIEW\s+(.+)", re.IGNORECASE | re.DOTALL)
+_SHOWN: Final = 120
 _RESTRICT: Final = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+")
 _CONNECT: Final = re.compile(
     rb"""\\c(?:onnect)?[ \t]+(?:-reuse-previous=on[ \t]+"dbname='(?P<odd>(?:[^'\\"]|\\[\\'])+)'"|"""
@@ -40,10 +43,11 @@ _FEW: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class PgFacts:
-    """What decides on a statement: the settings that a server knows, in lower case, and its roles."""
+    """What decides on a statement: the settings that a server knows, in lower case, its roles and its tablespaces."""
 
     settings: frozenset[str]
     roles: frozenset[str]
+    tablespaces: frozenset[str] = frozenset({"pg_default", "pg_global"})
 
 
 class PgRules:
@@ -111,6 +115,15 @@ class PgRules:
             return Verdict.PASS
         return self._unknown(statement, first)
 
+    def forgives(self, statement: Statement, why: str) -> bool:
+        """See `transforms.Rules.forgives`: rows that a view computes are lost to nobody, and can be had later."""
+        refreshed = _REFRESH.match(statement.text)
+        if refreshed is None:
+            return False
+        name = refreshed[1].decode(self._codec, "backslashreplace").replace('"', "")
+        self.notes.transform("refresh", f"{name} ({why[:_SHOWN]})")
+        return True
+
     def command(self, command: Command) -> None:
         """See `transforms.Rules.command`."""
         if _RESTRICT.fullmatch(command.text):
@@ -148,11 +161,21 @@ class PgRules:
         name = self._name(rest[0])
         if name == "client_encoding" and rest[-1].kind == "string":
             self._codec = python_codec(rest[-1].text[1:-1].decode("ascii", "replace").upper())
+        if name == "default_tablespace":
+            return self._tablespace(rest[-1])
         dotted = len(rest) > 1 and rest[1] == "."
         if rest[0].word in _NO_SETTINGS or dotted or name in self._facts.settings:
             return Verdict.PASS
         self.notes.transform("setting", name)
         return Verdict.LEAVE_OUT
+
+    def _tablespace(self, value: Token) -> Verdict:
+        """Let what follows lie in the default tablespace, where the server lacks the one that a dump names for it."""
+        name = self._name(value).strip("'")
+        if name and name != "default" and name not in self._facts.tablespaces:
+            self._text = b"SET default_tablespace = ''"
+            self.notes.transform("tablespace", f'"{name}"')
+        return Verdict.PASS
 
     def _object(self, statement: Statement, tokens: Sequence[Token]) -> Verdict:
         """Judge CREATE, ALTER and DROP by what they are about."""
@@ -237,7 +260,8 @@ class PgRules:
         """
         quoted = [token for token in named if token.names and token.word not in {*_NO_ROLES, "GROUP", "ROLE", "USER"}]
         known = self._facts.roles | self._options.roles
-        names = list(map(self._name, quoted))
+        # a client that quotes every name writes "public" for PUBLIC, and no role can be called so
+        names = [name for name in map(self._name, quoted) if name != "public"]
         missing = [name for name in names if name not in known]
         if not missing:
             for name in names:

@@ -19,6 +19,8 @@ SENTENCES: Final = {
     "database-role": "leave out of the database's own attributes what roles own or have that are missing here: {}",
     "owner": "leave out owners that are no roles here, so that the restoring account owns the objects: {}",
     "grant": "leave out privileges and policies of roles that are missing here: {}",
+    "tablespace": "put into the default tablespace what lies in those that this server lacks: {}",
+    "refresh": "leave materialized views empty that could not be filled here (REFRESH them later): {}",
     "replication": "leave out lines about GTIDs and the binary log, which belong to the server that was dumped",
     "definer": "make the restoring account the definer, which may not set another one or was told so: {}",
     "collation": "take the nearest collation for those that this server lacks: {}",
@@ -142,6 +144,9 @@ class Rules(Protocol):
 
     def command(self, command: Command) -> None:
         """Leave out a client's command, or refuse it."""
+
+    def forgives(self, statement: Statement, why: str) -> bool:
+        """Note that the server refused `statement`, and return True, if nothing is lost by that; `why` in its words."""
 
     @property
     def databases(self) -> tuple[str, ...]:

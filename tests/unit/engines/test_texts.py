@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vya_backupdb.domain.config import DatabaseConfig, DatabaseType
 from vya_backupdb.domain.errors import ConfigurationError, CredentialsUnreadable
 from vya_backupdb.domain.redact import Redactor
-from vya_backupdb.engines import mysql, options, pg_memberships, postgresql, registry, stderr, tls
+from vya_backupdb.engines import loader, mysql, options, pg_memberships, postgresql, registry, stderr, tls
 from vya_backupdb.engines.base import Command, DumpPlan, Product, SecretFile, ServerInfo
 from vya_backupdb.engines.clients import Client
 from vya_backupdb.engines.my_catalog import file_name_pattern
@@ -200,3 +200,18 @@ def test_server_information_is_a_value() -> None:
 )
 def test_what_a_client_met_comes_with_its_remedy(said: str, remedy: str) -> None:
     assert remedy in stderr.dump_failure("client", "shop", 1, said, Redactor()).hint
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        b"CREATE SUBSCRIPTION \"s\" CONNECTION 'host=h password=secret' PUBLICATION \"p\" WITH (slot_name = 'x')",
+        b'CREATE USER MAPPING FOR "u" SERVER "s" OPTIONS (\n    "password" \'it\'\'s secret\'\n)',
+        b"CREATE TABLE `t` (a int) ENGINE=FEDERATED CONNECTION='mysql://u:se\\'secret@h/d/t'",
+        b"CREATE SUBSCRIPTION s CONNECTION 'password=secret" + b"x" * 500,
+        b"SET PASSWORD = E'a\\'secret'",
+    ],
+)
+def test_the_head_of_a_statement_holds_no_string(statement: bytes) -> None:
+    assert "secret" not in loader.head(statement)
+    assert loader.head(statement).startswith(statement[:12].decode())

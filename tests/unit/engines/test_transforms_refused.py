@@ -18,7 +18,8 @@ PG_REFUSED = [
 ]  # fmt: skip
 PG_PASSED = [
     b"SET work_mem = 1", b"SET my.own = 1", b"SET SESSION work_mem TO 2", b"SET TIME ZONE 'UTC'", b"DO $$ BEGIN END $$",
-    b"CREATE USER MAPPING FOR postgres SERVER s", b'ALTER TABLE "t" OWNER TO "postgres"', b"GRANT ALL ON t TO PUBLIC",
+    b"CREATE USER MAPPING FOR postgres SERVER s", b'CREATE USER MAPPING FOR "public" SERVER s',
+    b'ALTER TABLE "t" OWNER TO "postgres"', b"GRANT ALL ON t TO PUBLIC",
     b"COMMENT ON TABLE t IS 'DROP DATABASE x'", b"COMMIT", b"CREATE POLICY p ON t TO postgres USING (a)",
     b"ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA s GRANT ALL ON TABLES TO postgres",
     b"GRANT SELECT ON TABLE t TO postgres WITH GRANT OPTION", b"SELECT pg_catalog.setval('s', 1, true)",
