@@ -109,12 +109,27 @@ def back_up_held(session: Session, run: Run, database: str, lock: HeldLock, *, e
     return Made(stored, seconds, draft.warnings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Held:
     """Lock and snapshot of one dump, looked after together."""
 
     lock: HeldLock
     snapshot: Snapshot
+    _took_over: bool = False
+
+    def taking_over(self, take: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """Return `take`, which lets the snapshot hold what the client holds as soon as a whole piece has come.
+
+        A smaller dump has ended with it: nobody waited for long.
+        """
+
+        def taking(piece: bytes) -> None:
+            if not self._took_over and len(piece) >= process.PIECE_BYTES:
+                self._took_over = True
+                self.snapshot.hold()
+            take(piece)
+
+        return taking
 
     def verify(self) -> None:
         """See `HeldLock.verify`."""
@@ -122,12 +137,13 @@ class _Held:
         self.snapshot.keep()
 
 
-def _dump(session: Session, database: str, plan: DumpPlan, pending: PendingBackup, lock: HeldLock) -> Passed:
+def _dump(session: Session, database: str, plan: DumpPlan, pending: PendingBackup, lock: _Held) -> Passed:
     """Run the client into the file and return what passed. Raise DumpFailed unless all it said and did is good."""
 
     def source(take: Callable[[bytes], None]) -> None:
         patience = session.database.timeouts.stall_seconds
-        ended = process.run(plan.command, stop=session.tools.stop, on_chunk=plan.passing(take), patience=patience)
+        pieces = lock.taking_over(plan.passing(take))
+        ended = process.run(plan.command, stop=session.tools.stop, on_chunk=pieces, patience=patience)
         if not ended.ok:
             raise session.engine.dump_failure(database, ended.returncode, ended.stderr)
         _require_calm(session, database, ended)

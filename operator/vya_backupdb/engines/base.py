@@ -159,6 +159,12 @@ class Snapshot(Protocol):
     def keep(self) -> None:
         """Use the sessions that hold it, now and then, so that nobody ends them as idle. Raise if one is lost."""
 
+    def hold(self) -> None:
+        """Take over what locks the client holds, where a product gives them back when its client ends.
+
+        Ask once, when the client has begun to write. Where it cannot be, nothing happens: `verify` judges all the same.
+        """
+
     def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
         """Return the names of the detectors that ran after the dump and found nothing.
 

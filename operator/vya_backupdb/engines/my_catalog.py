@@ -74,6 +74,9 @@ class MySQLSnapshot:
         """See `base.Snapshot.keep`."""
         self._guard.keep()
 
+    def hold(self) -> None:
+        """See `base.Snapshot.hold`: the guard holds from before the client began; else there is nothing to be held."""
+
     def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
         """See `base.Snapshot.verify`."""
         self._guard.keep()

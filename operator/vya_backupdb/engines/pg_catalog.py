@@ -3,16 +3,20 @@
 pg_dump takes its locks after the snapshot. A TRUNCATE or a rewriting ALTER TABLE that commits in between leaves a table
 visible but empty, and pg_dump ends with 0 all the same. The detector compares ``pg_class.relfilenode`` as the snapshot
 sees it with ``pg_relation_filenode()``, which sees the present; it runs once after the dump, whose locks stopped
-everything later. Tables are locked and read by name, not by what the name stood for in the snapshot: a rename that puts
-another table in a table's place is told by asking what the name stands for now. Materialized views are left out: their
-rows are no part of a dump, and a REFRESH would trip it.
+everything later: a session of ours takes them over (`hold`), as pg_dump's go with it. Tables are locked and read by
+name, not by what the name stood for in the snapshot: a rename that puts another table in a table's place is told by
+asking what the name stands for now. Materialized views are left out: their rows are no part of a dump, and a REFRESH
+would trip it.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from vya_backupdb.domain.errors import DumpFailed
+from sqlalchemy.exc import SQLAlchemyError
+
+from vya_backupdb.domain.errors import BackupDBError, DumpFailed
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
 from vya_backupdb.domain.report import Finding
 from vya_backupdb.engines import findings, pg_preflight, pg_schema, schema_facts
@@ -55,6 +59,14 @@ _CHANGED: Final = f"""
         OR pg_catalog.to_regclass(pg_catalog.format('%I.%I', n.nspname, c.relname)) IS DISTINCT FROM c.oid)
     ORDER BY 1, 2"""  # noqa: S608 - constants
 
+# what pg_dump locks; a parent alone, or its partitions would be locked once more
+_LOCKED: Final = f"""
+    SELECT pg_catalog.format('ONLY %I.%I', n.nspname, c.relname) AS name
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_DUMPED}
+    ORDER BY 1"""  # noqa: S608 - constants
+_LOCKED_AT_ONCE: Final = 1000
+
 _RELATIONS: Final = f"""(SELECT count(*) FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ({{kinds}}) AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_DUMPED})"""  # noqa: S608 - constants
@@ -75,8 +87,11 @@ class PostgreSQLSnapshot:
 
     method = METHOD
 
-    def __init__(self, session: Session, database: str, accepted: Callable[[str], bool]) -> None:
-        self._session = session
+    def __init__(
+        self, session: Session, database: str, accepted: Callable[[str], bool], connect: Callable[[], Session]
+    ) -> None:
+        self._session, self._connect = session, connect
+        self._holder: Session | None = None
         self._database = database
         self.identifier = str(session.value("SELECT pg_catalog.pg_export_snapshot()", "exporting a snapshot"))
         self.encoding = str(_database_row(session)["encoding"])
@@ -109,7 +124,22 @@ class PostgreSQLSnapshot:
 
     def keep(self) -> None:
         """See `base.Snapshot.keep`."""
-        self._session.value("SELECT 1", f"keeping the snapshot of {self._database!r}")
+        for session in filter(None, (self._session, self._holder)):
+            session.value("SELECT 1", f"keeping the snapshot of {self._database!r}")
+
+    def hold(self) -> None:
+        """See `base.Snapshot.hold`: who waited for pg_dump must not change a table before `verify` has looked at it.
+
+        pg_dump has its locks before it writes the first byte. Nobody is waited for: who waits already waits for it.
+        A session of its own, because the schema is then read as it is *now*, under these locks.
+        """
+        with contextlib.suppress(BackupDBError):
+            holder = self._connect()
+            holder.execute("BEGIN", "holding tables")
+            rows = holder.rows(_LOCKED, f"listing the tables of {self._database!r}")
+            self._holder = holder
+            for first in range(0, len(rows), _LOCKED_AT_ONCE):
+                _lock(holder, [row["name"] for row in rows[first : first + _LOCKED_AT_ONCE]])
 
     def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
         """See `base.Snapshot.verify`."""
@@ -137,7 +167,10 @@ class PostgreSQLSnapshot:
 
     def _verify_schema(self) -> str:
         """Look at the present: what writes definitions out for us, and for pg_dump, does not see the snapshot."""
-        now = pg_schema.read_now(self._session, self._database)
+        if self._holder is not None:
+            now = pg_schema.read(self._holder, self._database)
+        else:
+            now = pg_schema.read_now(self._session, self._database)
         schema_facts.require_unchanged(self._database, self.schema, now, by_snapshot=True)
         return schema_facts.DETECTOR
 
@@ -145,9 +178,23 @@ class PostgreSQLSnapshot:
 @contextmanager
 def snapshot(server: Server, database: str, accepted: Callable[[str], bool]) -> Iterator[PostgreSQLSnapshot]:
     """Hold a snapshot of `database` in a session of its own; for `accepted` see `pg_preflight.of_database`."""
-    with server.session(database) as session:
+    with ExitStack() as stack:
+
+        def connect() -> Session:
+            return stack.enter_context(server.session(database))
+
+        session = connect()
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", f"taking a snapshot of {database!r}")
-        yield PostgreSQLSnapshot(session, database, accepted)
+        yield PostgreSQLSnapshot(session, database, accepted, connect)
+
+
+def _lock(session: Session, names: Sequence[str]) -> None:
+    """Lock these tables against all that would change them, if that can be had at once."""
+    session.execute("SAVEPOINT hold", "holding tables")
+    try:
+        session.run(f"LOCK TABLE {', '.join(names)} IN ACCESS SHARE MODE NOWAIT")
+    except SQLAlchemyError:
+        session.execute("ROLLBACK TO SAVEPOINT hold", "holding tables")
 
 
 def compare_tables(database: str, expected: Sequence[TableInfo], found: Sequence[TableInfo]) -> None:
