@@ -4,13 +4,15 @@ libpq and the MySQL drivers read variables of the environment inside our own pro
 profile sets would lead every connection elsewhere, whatever the configuration says. (The clients' environment is built
 by `dumper.process` anyway.) A stream that the starter closed would give its number to the next file that is opened, and
 output meant for a terminal would go into it. Who ignores SIGCHLD hands that on, and the kernel then keeps no exit code:
-each client that failed would seem to have ended well.
+each client that failed would seem to have ended well. And a umask that takes rights from the owner would leave
+directories that we could not enter again.
 """
 
 import ctypes
 import io
 import os
 import signal
+import stat
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
@@ -28,6 +30,7 @@ def prepare() -> None:
     open_closed_streams()
     forget(os.environ)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.umask(os.umask(0o077) & ~stat.S_IRWXU)
     share_memory()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from vya_backupdb.domain.errors import BackupCorrupt, NotFound, StorageError
+from vya_backupdb.domain.errors import BackupCorrupt, NotFound, StorageError, StorageUnavailable
 from vya_backupdb.domain.metadata import TableInfo
 from vya_backupdb.dumper.ahead import ahead
 from vya_backupdb.dumper.events import Noted
@@ -70,7 +70,7 @@ def verify_backup(tree: InstanceTree, stored: StoredBackup, *, check: Callable[[
     except NotFound as error:
         outcome, problem = Outcome.GONE, error.message
     except StorageError as error:
-        outcome, problem = Outcome.UNREADABLE, error.message
+        outcome, problem = Outcome.UNREADABLE, error.message.removeprefix(f"{stored.path}: ")
     seconds = time.monotonic() - began
     if passed is None:
         return Verified(stored, outcome, problem, seconds)
@@ -84,6 +84,8 @@ def read_whole(tree: InstanceTree, stored: StoredBackup, *, check: Callable[[], 
     """
     fresh = replace(stored, problem=None, is_marked=False) if stored.is_marked else stored
     metadata = fresh.metadata
+    if fresh.is_unreadable:
+        raise StorageUnavailable(f"{fresh.path}: {fresh.problem}", hint="Let the user of this process read it.")
     if metadata is None or fresh.problem is not None:
         raise BackupCorrupt(f"{fresh.path}: {fresh.problem or 'no metadata'}", hint=_HINT)
     scanner = scanner_for(metadata.backup_info.database_type, users=metadata.kind == "users")

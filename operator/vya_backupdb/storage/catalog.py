@@ -5,6 +5,7 @@ hide the others. An unreadable *directory* does raise: a tree that cannot be lis
 No metadata, no backup: data files alone are not listed. Cost is linear in the number of entries.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ class StoredBackup:
 
     `metadata` is None only if it could not be read; `problem` says why the backup is corrupt, None that it is not.
     `is_marked`: the problem is one of bytes that were read before, and all that a listing looks at is in order.
+    `is_unreadable`: the problem is that the volume does not let us read it; it may be as good as any.
     """
 
     id: str
@@ -38,6 +40,7 @@ class StoredBackup:
     metadata: BackupMetadata | None = None
     problem: str | None = None
     is_marked: bool = False
+    is_unreadable: bool = False
 
     @property
     def place(self) -> str:
@@ -159,14 +162,33 @@ def read_backup(
     """
     path = directory.path / files.data.name
     while True:
-        content, metadata, problem = _read_metadata(directory, files.metadata.name)
+        content, metadata, fault = _read_metadata(directory, files.metadata.name)
         if metadata is not None:
-            problem = misfit(tree, files, metadata) or _wrong_size(directory, files.data.name, metadata)
-            problem = problem or broken_seal(directory, files, metadata, content)
-        if problem and directory.stat(files.metadata.name) is None:
+            text = misfit(tree, files, metadata)
+            fault = _Fault(text) if text else _data_fault(directory, files.data.name, metadata)
+            fault = fault or _seal_fault(directory, files, metadata, content)
+        if fault and directory.stat(files.metadata.name) is None:
             return None
-        if metadata is None or not problem or _read_metadata(directory, files.metadata.name)[0] == content:
-            return StoredBackup(files.stem, path, files, wall_clock, metadata, problem)
+        if metadata is None or not fault or _read_metadata(directory, files.metadata.name)[0] == content:
+            problem, unreadable = (fault.text, fault.by_volume) if fault else (None, False)
+            return StoredBackup(files.stem, path, files, wall_clock, metadata, problem, is_unreadable=unreadable)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """What is wrong with a backup; `by_volume`: nothing is known of it, because the volume does not give it out."""
+
+    text: str
+    by_volume: bool = False
+
+
+#: What says nothing about a file's content. A link, a pipe, or a file too large is something else: no backup of ours.
+_KEPT_FROM_US: Final = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT})
+
+
+def _unread(name: str, error: OSError) -> _Fault:
+    words = f"{name} cannot be read: {os.strerror(error.errno or 0).lower()}"
+    return _Fault(words, by_volume=error.errno in _KEPT_FROM_US)
 
 
 def is_another(stored: StoredBackup, found: StoredBackup) -> bool:
@@ -176,14 +198,14 @@ def is_another(stored: StoredBackup, found: StoredBackup) -> bool:
     return found.metadata.run != stored.metadata.run
 
 
-def _read_metadata(directory: Directory, name: str) -> tuple[bytes, BackupMetadata | None, str | None]:
+def _read_metadata(directory: Directory, name: str) -> tuple[bytes, BackupMetadata | None, _Fault | None]:
     try:
         content = directory.read(name, limit=METADATA_LIMIT_BYTES)
         return content, parse_metadata(content, source=name), None
     except OSError as error:
-        return b"", None, f"{name} cannot be read: {os.strerror(error.errno or 0).lower()}"
+        return b"", None, _unread(name, error)
     except BackupCorrupt as error:
-        return b"", None, error.message
+        return b"", None, _Fault(error.message)
 
 
 def seal(files: layout.FileSet, info: FileInfo, content: bytes) -> bytes:
@@ -199,15 +221,28 @@ def broken_seal(directory: Directory, files: layout.FileSet, metadata: BackupMet
     A file with the data's line alone is what other tools write: it is taken, and the metadata is as good as it looks,
     unless it says that we wrote it.
     """
+    fault = _seal_fault(directory, files, metadata, content)
+    return fault.text if fault else None
+
+
+def _seal_fault(directory: Directory, files: layout.FileSet, metadata: BackupMetadata, content: bytes) -> _Fault | None:
     name, info = files.checksum.name, metadata.file_info
     if info is None:
-        return "the metadata has no checksum"
+        return _Fault("the metadata has no checksum")
     try:
         found = directory.read(name, limit=SEAL_LIMIT_BYTES)
     except FileNotFoundError:
-        return f"{name} is missing"
+        return _Fault(f"{name} is missing")
     except OSError as error:
-        return f"{name} cannot be read: {os.strerror(error.errno or 0).lower()}"
+        return _unread(name, error)
+    text = _misfit_of_seal(files, metadata, info, content, found)
+    return _Fault(text) if text else None
+
+
+def _misfit_of_seal(
+    files: layout.FileSet, metadata: BackupMetadata, info: FileInfo, content: bytes, found: bytes
+) -> str | None:
+    name = files.checksum.name
     data_line = layout.checksum_line(info.checksum, files.data).encode()
     if not found.startswith(data_line):
         return f"{name} has another checksum than the metadata"
@@ -225,14 +260,21 @@ def _is_ours(metadata: BackupMetadata) -> bool:
     return adopted or (metadata.tool is not None and metadata.tool.name == "vya-backupdb")
 
 
-def _wrong_size(directory: Directory, name: str, metadata: BackupMetadata) -> str | None:
-    found = directory.stat(name)
-    if found is None:
-        return f"{name} is missing"
+def _data_fault(directory: Directory, name: str, metadata: BackupMetadata) -> _Fault | None:
+    """Return what is wrong with the data file as far as opening it shows.
+
+    One that may not be read is no backup to count on: retention would keep it alone, and delete those that can be read.
+    """
+    try:
+        descriptor = directory.open_read(name)
+    except FileNotFoundError:
+        return _Fault(f"{name} is missing")
+    except OSError as error:
+        return _unread(name, error)
+    found = os.fstat(descriptor).st_size
+    os.close(descriptor)
     expected = metadata.file_info.size_bytes if metadata.file_info else 0
-    if found.st_size != expected:
-        return f"{name} has {found.st_size} bytes, its metadata says {expected}"
-    return None
+    return _Fault(f"{name} has {found} bytes, its metadata says {expected}") if found != expected else None
 
 
 def in_order(backups: list[StoredBackup]) -> list[StoredBackup]:

@@ -17,10 +17,11 @@ FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: What a file system answers that does not know an operation at all.
 UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
 
+_RIGHTS: Final = "Let the user of this process read and write the whole tree (fsGroup 10001 in a cluster)."
 _HINTS: Final = {
     errno.EROFS: "The volume is mounted read-only: see its storage class and the node's kernel log.",
-    errno.EACCES: "Give the user of this process write access to the tree (fsGroup 10001 in a cluster).",
-    errno.EPERM: "Give the user of this process write access to the tree (fsGroup 10001 in a cluster).",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
     errno.EIO: "The device reports errors: check the volume before trusting what is on it.",
     errno.ESTALE: "The network share was lost: mount it again.",
     errno.ENOTCONN: "The network share was lost: mount it again.",
@@ -35,10 +36,18 @@ _HINTS: Final = {
 def storage_error(error: OSError, doing: str) -> StorageError:
     """Return the error of ours for `error`; `doing` says what was tried, on what ('writing /backups/x')."""
     words = os.strerror(error.errno) if error.errno else str(error)
-    message = f"{doing}: {words.lower()}"
+    message = f"{doing}: {words.lower()}{_where(error, doing)}"
     if error.errno in FULL:
         return NoSpace(message, hint="Enlarge the volume, lower the retention, or raise the quota.")
     return StorageUnavailable(message, hint=_HINTS.get(error.errno or 0, "Check the backup volume."))
+
+
+def _where(error: OSError, doing: str) -> str:
+    """Return which name within what was `doing` it is about, where the system says it: '' else."""
+    name = error.filename
+    if not isinstance(name, str) or not name or name in doing:
+        return ""
+    return f" ({name.encode('utf-8', 'backslashreplace').decode()})"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from vya_backupdb.domain import layout, series
-from vya_backupdb.domain.errors import BackupCorrupt, NotFound
+from vya_backupdb.domain.errors import BackupCorrupt, NotFound, StorageUnavailable
 from vya_backupdb.storage.catalog import StoredBackup
 
 LATEST: Final = "latest"
@@ -22,15 +22,18 @@ def choose(
     """Return the one of `backups` that is meant. `of` names their database in messages; all times are aware.
 
     `before` applies to ``latest`` only: the dump must have begun before it. Raise NotFound if there is none,
-    BackupCorrupt if there is, but damaged.
+    BackupCorrupt if there is, but damaged; StorageUnavailable where one that cannot be read may be newer.
     """
     if which != LATEST:
         return _named(backups, of, which.removesuffix(layout.DATA))
-    by_key = {stored.summary(tree).key: stored for stored in backups}
-    summaries = [stored.summary(tree) for stored in backups if before is None or stored.moment < before]
+    eligible = [stored for stored in backups if before is None or stored.moment < before]
+    by_key = {stored.summary(tree).key: stored for stored in eligible}
+    summaries = [stored.summary(tree) for stored in eligible]
     chosen = series.latest(summaries, now=now)
-    if chosen is not None:
-        return by_key[chosen.key]
+    found = by_key[chosen.key] if chosen is not None else None
+    _require_readable(eligible, found, of)
+    if found is not None:
+        return found
     limit = f" before {before.isoformat()}" if before else ""
     damaged = [one.id for one in summaries if not one.good]
     if damaged:
@@ -39,6 +42,16 @@ def choose(
             hint="'list' says what is wrong with each.",
         )
     raise NotFound(f"there is no backup of {of}{limit}", hint=_known(backups))
+
+
+def _require_readable(eligible: Sequence[StoredBackup], found: StoredBackup | None, of: str) -> None:
+    """Raise unless everything newer than `found` could be looked at: what cannot be read is not absent."""
+    for stored in eligible:
+        if stored.is_unreadable and (found is None or stored.wall_clock > found.wall_clock):
+            raise StorageUnavailable(
+                f"the newest backup of {of} cannot be told: {stored.problem}",
+                hint="Let the user of this process read it, or name the backup that you want (see 'list').",
+            )
 
 
 def _named(backups: Sequence[StoredBackup], of: str, wanted: str) -> StoredBackup:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.storage.support import HOST, INSTANCE, NOW, fork, run_once, tree
+from tests.unit.storage.adopted import tools
+from tests.unit.storage.support import HOST, INSTANCE, NOW, fork, later, run_once, tree
 
 from vya_backupdb.domain import layout, series
 from vya_backupdb.domain.errors import BackupCorrupt, StorageUnavailable
+from vya_backupdb.dumper.verification import Outcome, verify_backups
 from vya_backupdb.storage.tree import InstanceTree, StoredBackup
 
 FUZZ = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -257,11 +259,41 @@ def test_an_unreadable_directory_is_no_empty_one(memory: Path) -> None:
     def child() -> None:
         if os.geteuid() == 0:
             os.setresuid(65534, 65534, 65534)
-        with pytest.raises(StorageUnavailable, match="permission denied"):
+        with pytest.raises(StorageUnavailable, match=rf"permission denied \({stored.path.parent.name}\)"):
             one.backups()
 
     assert fork(child) == 0
     stored.path.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("part", [layout.METADATA, layout.DATA, layout.CHECKSUM])
+def test_a_newest_backup_that_cannot_be_read_is_not_absent(memory: Path, part: str) -> None:
+    """Else ``latest`` would be an older one without a word, or retention keep it, and delete those that can be read."""
+    one = tree(memory)
+    old, new = run_once(one, "chinook"), run_once(one, "chinook", later(60), run="run-2")
+    hidden = new.path.parent / f"{new.id}{part}"
+    hidden.chmod(0)
+
+    def child() -> None:
+        if os.geteuid() == 0:
+            for path in memory.rglob("*"):
+                os.chown(path, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+        first, second = one.backups("chinook")
+        assert (first, second.id, second.is_unreadable) == (old, new.id, True)
+        assert second.problem == f"{new.id}{part} cannot be read: permission denied"
+        assert second.summary(one.layout).state is series.State.CORRUPT
+        with pytest.raises(StorageUnavailable, match=f"cannot be told: {new.id}.*permission denied"):
+            one.find("chinook", now=later(90))
+        assert one.find("chinook", old.id, now=later(90)) == old
+        assert one.find("chinook", before=later(30), now=later(90)) == old
+        (verified,) = verify_backups(one, [second], tools())
+        assert verified.outcome is Outcome.UNREADABLE
+
+    assert fork(child) == 0
+    hidden.chmod(0o600)
+    (again,) = [stored for stored in one.backups("chinook") if stored.id == new.id]
+    assert again.problem is None
 
 
 def _many(base: Path, count: int) -> InstanceTree:
