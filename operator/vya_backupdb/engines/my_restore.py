@@ -6,7 +6,8 @@ when all is there: a schema has no id, and so what a killed restore left is told
 """
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,6 +17,7 @@ from vya_backupdb.domain.undertaking import OWN_NAME
 from vya_backupdb.engines import my_errors, my_swap
 from vya_backupdb.engines.base import Count, Product
 from vya_backupdb.engines.my_session import Server, Session, literal, quote
+from vya_backupdb.engines.my_values import ROWS_ELSEWHERE
 
 MAX_NAME_CHARACTERS: Final = 64
 _EXISTS: Final = 1007
@@ -85,24 +87,23 @@ def drop(server: Server, database: str, *, identity: str | None) -> None:
 
 
 def count(server: Server, database: str, *, without: str) -> Count:
-    """See `base.Engine.count`."""
+    """See `base.Engine.count`: the rows of a table that shows those of others, here or elsewhere, stay unknown."""
     with server.session() as session:
         rows = session.rows(
-            "SELECT TABLE_NAME AS name, TABLE_TYPE AS type FROM information_schema.TABLES WHERE TABLE_SCHEMA = :db"
-            " AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1",
+            "SELECT TABLE_NAME AS name, TABLE_TYPE AS type, ENGINE AS engine FROM information_schema.TABLES"
+            " WHERE TABLE_SCHEMA = :db AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1",
             f"listing the tables of {database!r}",
             db=database,
         )
-        counted = tuple(
-            # the file holds the history too
-            _counted(session, database, str(row["name"]), " FOR SYSTEM_TIME ALL" * (row["type"] == "SYSTEM VERSIONED"))
-            for row in rows
-            if row["name"] != without
-        )
+        counted = tuple(_counted(session, database, row) for row in rows if row["name"] != without)
     return Count(len(counted), sum(table.rows or 0 for table in counted), counted)
 
 
-def _counted(session: Session, database: str, name: str, period: str) -> TableInfo:
+def _counted(session: Session, database: str, table: Mapping[str, Any]) -> TableInfo:
+    name = str(table["name"])
+    if str(table["engine"]).upper() in ROWS_ELSEWHERE:
+        return TableInfo(name=name)
+    period = " FOR SYSTEM_TIME ALL" * (table["type"] == "SYSTEM VERSIONED")  # the file holds the history too
     doing = f"counting the rows of {database}.{name}"
     (rows,) = session.shown(f"SELECT COUNT(*) FROM {quote(database)}.{quote(name)}{period}", doing)  # noqa: S608 - quoted
     return TableInfo(name=name, rows=int(rows))

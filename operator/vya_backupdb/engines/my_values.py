@@ -1,6 +1,7 @@
 """Values of MySQL and MariaDB that no dump of their clients holds as the server does: told, because nobody sees it.
 
 - The servers write a FLOAT with six digits, and there is no way to have more: 16777216 comes back as 16777200.
+- Tables that only show rows which lie elsewhere (in a file, on another server): the clients write none of these.
 - The clients read all text as utf8mb4. A byte that means nothing in a column's character set, as in text that an
   application wrote in another one, comes as ``?``. Such rows are counted: the data is asked, of old character sets.
 """
@@ -16,6 +17,12 @@ from vya_backupdb.engines.my_session import Session, quote
 
 #: In these every value that a server takes has a place in utf8mb4; MySQL takes nothing else into ASCII, either.
 _WHOLE: Final = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "binary"})
+#: Engines, in upper case, of whose tables the clients write no row; those that MERGE shows are of other tables here.
+ROWS_ELSEWHERE: Final = frozenset({"MRG_MYISAM", "MRG_ISAM", "FEDERATED", "CONNECT", "OQGRAPH", "SPIDER", "VP"})
+_MERGES: Final = frozenset({"MRG_MYISAM", "MRG_ISAM"})
+_ENGINES: Final = """
+    SELECT TABLE_SCHEMA AS s, TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES
+    WHERE TABLE_SCHEMA = :db AND TABLE_TYPE = 'BASE TABLE' AND ENGINE <> 'InnoDB'"""
 _COLUMNS: Final = """
     SELECT c.TABLE_SCHEMA AS s, c.TABLE_NAME AS tab, c.COLUMN_NAME AS name, c.DATA_TYPE AS type,
       c.CHARACTER_SET_NAME AS charset
@@ -29,6 +36,7 @@ _COLUMNS: Final = """
 
 def of_database(session: Session, product: Product, database: str) -> Iterator[Finding]:
     """Yield what is to be said of the values of `database`."""
+    yield from _elsewhere(session, database)
     rows = session.rows(_COLUMNS, f"reading the columns of {database!r}", db=database)
     columns = {(str(row["tab"]), str(row["name"])): row for row in rows if row["s"] == database}
     floats = sorted(f"{table}.{name}" for (table, name), row in columns.items() if row["type"] == "float")
@@ -46,6 +54,15 @@ def of_database(session: Session, product: Product, database: str) -> Iterator[F
             by_table.setdefault(table, []).append((name, str(row["charset"])))
     for table, odd in sorted(by_table.items()):
         yield from _lost_characters(session, database, table, odd)
+
+
+def _elsewhere(session: Session, database: str) -> Iterator[Finding]:
+    rows = session.rows(_ENGINES, f"listing the engines of the tables of {database!r}", db=database)
+    engines = {str(row["name"]): str(row["engine"]) for row in rows if row["s"] == database}
+    if found := sorted(name for name, engine in engines.items() if engine.upper() in ROWS_ELSEWHERE - _MERGES):
+        shown = names([f"{name} ({engines[name]})" for name in found])
+        text = f"rows of {database!r} that lie in files or on other servers are in no dump: {shown}"
+        yield note("RowsElsewhere", text, "back them up where they lie")
 
 
 def _lost_characters(
