@@ -150,4 +150,8 @@ def test_another_instance_is_kept_out_of_the_tree(workspace: Workspace, database
     done = backup(workspace)
     assert done.code == ExitCode.TREE_OWNED_BY_ANOTHER
     assert "team-a/shop" in done.err
+    claimed = ("--claim", "team-b.back.0", "--claim-uid", "1", "--to-database", "stolen")
+    taken = workspace.run("restore", "--run-id", "back", "--database", database, *claimed)
+    assert taken.code == ExitCode.TREE_OWNED_BY_ANOTHER
+    assert "remove its .owner.json" in taken.err
     assert workspace.files() == before

@@ -9,7 +9,7 @@ from tests.fixtures import samples
 from tests.fixtures.engine_rig import Rig, rig
 from tests.servers import Server
 
-from vya_backupdb.domain.errors import RestoreFailed
+from vya_backupdb.domain.errors import RestoreFailed, RestoreImpossible
 from vya_backupdb.engines.loader import StatementFailed
 from vya_backupdb.engines.loading import LoadOptions
 
@@ -86,6 +86,23 @@ def test_what_is_taken_for_one_statement_cannot_be_two(one: Rig, target: str) ->
     with one.engine.loader(target) as loader, pytest.raises(StatementFailed, match=r"multiple commands|1064"):
         loader._target.execute(b"CREATE TABLE a (b int); DROP DATABASE witness")  # type: ignore[attr-defined]
     assert WITNESS in samples.names(one.server)
+
+
+def test_what_the_server_will_never_take_is_told_apart_from_a_session_that_was_lost(one: Rig, target: str) -> None:
+    """The first must not be tried again until the deadline of a Job, the second must."""
+    for text in (
+        b"CREATE TABLE t (a int, a int);",
+        b"CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1), (1);",
+    ):
+        with pytest.raises(RestoreImpossible, match="statement"):
+            one.load(text, target, LoadOptions(source="load source"))
+    with one.engine.loader(target) as loader:
+        loader.feed(b"CREATE TABLE u (a int);\n")
+        loader.cancel()
+        loader.feed(b"CREATE TABLE v (a int);")
+        with pytest.raises(RestoreFailed) as lost:
+            loader.finish()
+    assert lost.value.exit_code.retryable
 
 
 def test_one_table_comes_back_with_what_belongs_to_it(one: Rig, target: str) -> None:

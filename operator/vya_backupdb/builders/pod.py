@@ -201,7 +201,9 @@ def _beside_other_jobs(affinity: Manifest, claim: str) -> Manifest:
     }
     pod = dict(affinity.get("podAffinity") or {})
     required = "requiredDuringSchedulingIgnoredDuringExecution"
-    pod[required] = [*(pod.get(required) or []), term]
+    given = pod.get(required) or []
+    # whatever is no list is passed on: the API server says what is wrong with it
+    pod[required] = [*(given if isinstance(given, list) else [given]), term]
     return {**affinity, "podAffinity": pod}
 
 

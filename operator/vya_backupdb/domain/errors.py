@@ -23,6 +23,7 @@ BackupDBError
 ├── RestoreError
 │   ├── TargetExists
 │   ├── RestoreFailed
+│   │   └── RestoreImpossible   the server would refuse the same again
 │   ├── RestoreRefused      what the plan of a restore forbids, all of it
 │   └── AlreadyExecuted
 ├── RetentionFrozen
@@ -177,7 +178,13 @@ class TargetExists(RestoreError):
 
 
 class RestoreFailed(RestoreError):
-    """The server refused a statement of the dump; the target is as it was."""
+    """The server refused a statement of the dump, or was lost meanwhile; the target is as it was."""
+
+
+class RestoreImpossible(RestoreFailed):
+    """The server does not take what the dump holds, and would not the next time; the target is as it was."""
+
+    exit_code = ExitCode.RESTORE_IMPOSSIBLE
 
 
 class RestoreRefused(RestoreError):

@@ -56,7 +56,7 @@ class ExitCode(int, Enum):
     PARTIAL = 40, "PartiallyFailed", True, "some databases were backed up, others failed"
     BACKUP_FAILED = 41, "BackupFailed", True, "no database could be backed up"
     TARGET_EXISTS = 42, "TargetExists", False, "the restore's target exists already"
-    RESTORE_FAILED = 43, "RestoreFailed", True, "the server refused a statement of the dump; the target is as it was"
+    RESTORE_FAILED = 43, "RestoreFailed", True, "the restore was cut short or refused; the target is as it was"
     ALREADY_EXECUTED = 44, "AlreadyExecuted", False, "this restore ran before, or may have"
     RETENTION_FROZEN = 45, "RetentionFrozen", True, "nothing was deleted, because the plan could not be trusted"
     DEADLINE_EXCEEDED = 46, "DeadlineExceeded", True, "the run did not end in its time"
@@ -65,6 +65,12 @@ class ExitCode(int, Enum):
     USERS_PARTIAL = 49, "UsersPartlyRestored", True, "some accounts or grants were restored, the server refused others"
     # the forties are full
     RESTORE_REFUSED = 50, "RestoreRefused", True, "the plan of the restore holds refusals; nothing was touched"
+    RESTORE_IMPOSSIBLE = (
+        51,
+        "RestoreImpossible",
+        False,
+        "the server refused what the dump holds, and would again; the target is as it was",
+    )
 
 
 def of(code: int) -> ExitCode | None:

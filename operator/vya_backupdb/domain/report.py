@@ -4,7 +4,8 @@ Totals first, then failures, then successes until the bytes are full; ``omitted`
 The same model, uncut, is ``.runs/{run}.json`` on the volume. Whoever reads it treats it as untrusted text.
 """
 
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +14,14 @@ ERROR_CHARACTERS = 300
 
 Operation = Literal["backup", "retention", "restore", "check", "verify"]
 RowStatus = Literal["success", "failed", "skipped", "running"]
+
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+
+# what a status can hold: a report that says more would be refused by the API server each time
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Code = Annotated[int, Field(ge=0, le=255)]
+Moment = Annotated[AwareDatetime, Field(ge=_EARLIEST, le=_LATEST)]
 
 
 class Model(BaseModel):
@@ -28,24 +37,24 @@ class DatabaseRow(Model):
     kind: Literal["database", "users"] = "database"
     status: RowStatus
     backup_id: str | None = Field(default=None, description="the data file's name without '.sql.gz'")
-    size_bytes: int | None = Field(default=None, ge=0)
-    duration_seconds: float | None = Field(default=None, ge=0)
-    finished_at: AwareDatetime | None = None
+    size_bytes: Count | None = None
+    duration_seconds: float | None = Field(default=None, ge=0, le=1e9)
+    finished_at: Moment | None = None
     reason: str | None = Field(default=None, description="CamelCase reason of a failure, as in the exit codes")
     error: str | None = None
-    warnings: int = Field(default=0, ge=0)
+    warnings: Count = 0
     objects: dict[str, int] | None = Field(default=None, description="check: how many it holds of each kind")
 
 
 class Totals(Model):
     """The run in numbers."""
 
-    databases: int = Field(default=0, ge=0)
-    succeeded: int = Field(default=0, ge=0)
-    failed: int = Field(default=0, ge=0)
-    size_bytes: int = Field(default=0, ge=0)
-    kept: int | None = Field(default=None, ge=0, description="retention: backups kept")
-    deleted: int | None = Field(default=None, ge=0, description="retention: backups deleted")
+    databases: Count = 0
+    succeeded: Count = 0
+    failed: Count = 0
+    size_bytes: Count = 0
+    kept: Count | None = Field(default=None, description="retention: backups kept")
+    deleted: Count | None = Field(default=None, description="retention: backups deleted")
 
 
 class ServerReport(Model):
@@ -54,22 +63,22 @@ class ServerReport(Model):
     product: str
     version: str
     identity: str | None = None
-    databases: int = Field(ge=0)
-    uncovered: int = Field(default=0, ge=0)
+    databases: Count
+    uncovered: Count = 0
 
 
 class StorageReport(Model):
     """What a run saw of the volume."""
 
-    free_bytes: int | None = Field(default=None, ge=0)
-    total_bytes: int | None = Field(default=None, ge=0)
+    free_bytes: Count | None = None
+    total_bytes: Count | None = None
 
 
 class TransformReport(Model):
     """One way in which a restore loaded something else than stands in the file: how often, and what was done."""
 
     name: str
-    count: int = Field(ge=0)
+    count: Count
     sentence: str = ""
 
 
@@ -86,7 +95,7 @@ class AccountReport(Model):
     account: str
     action: str = Field(description="create, replace, grant, skip, protected, unsupported or missing")
     why: str = ""
-    done: int = Field(default=0, ge=0, description="statements that the server took")
+    done: Count = Field(default=0, description="statements that the server took")
     refused: tuple[RefusedReport, ...] = ()
 
     @property
@@ -100,9 +109,9 @@ class RestoredReport(Model):
 
     backup_id: str
     database: str
-    bytes: int | None = Field(default=None, ge=0)
-    tables: int | None = Field(default=None, ge=0)
-    rows: int | None = Field(default=None, ge=0)
+    bytes: Count | None = None
+    tables: Count | None = None
+    rows: Count | None = None
     transforms: tuple[TransformReport, ...] = ()
     kept_database: str | None = Field(default=None, description="what the former database is called now")
     safety_backup_id: str | None = Field(default=None, description="the backup of what was replaced")
@@ -125,16 +134,16 @@ class RunReport(Model):
     run: str
     reason: str
     message: str
-    exit_code: int
-    started_at: AwareDatetime
-    finished_at: AwareDatetime | None = Field(default=None, description="null while the run goes on")
+    exit_code: Code
+    started_at: Moment
+    finished_at: Moment | None = Field(default=None, description="null while the run goes on")
     totals: Totals = Totals()
     server: ServerReport | None = None
     storage: StorageReport | None = None
     restored: RestoredReport | None = None
     findings: tuple[Finding, ...] = ()
     databases: tuple[DatabaseRow, ...] = ()
-    omitted: int = Field(default=0, ge=0)
+    omitted: Count = 0
 
     def to_termination_message(self, limit: int = TERMINATION_MESSAGE_BYTES) -> bytes:
         """Return JSON of at most `limit` bytes: failures first, rows dropped from the end until it fits."""

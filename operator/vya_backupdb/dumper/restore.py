@@ -49,6 +49,9 @@ def run_restore(
     made on the server is gone again, unless that failed too: then the log names it, and the next restore settles it.
     """
     source = source or session.tree
+    for tree in (source, session.tree):
+        # before the run's lock, which would be a file in somebody else's tree
+        tree.require_owner(session.app.owner)
     with session.tree.lock_run(request.run):
         report = _done_before(session, source, request)
         if report is None:

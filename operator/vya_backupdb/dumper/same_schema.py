@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from vya_backupdb.domain import schema
-from vya_backupdb.domain.errors import RestoreFailed
+from vya_backupdb.domain.errors import RestoreFailed, RestoreImpossible
 from vya_backupdb.domain.metadata import BackupMetadata, TableInfo
 from vya_backupdb.domain.schema import Change, Schema
 from vya_backupdb.dumper import restore_source
@@ -27,7 +27,7 @@ def require_same_schema(
 ) -> tuple[str, ...]:
     """Return what differs from the backup without being a fault, as sentences; `found` is the target's schema.
 
-    Raise RestoreFailed, naming the objects, if an object is missing or has another structure, unless one of the
+    Raise RestoreImpossible, naming the objects, if an object is missing or has another structure, unless one of the
     `transforms` (their names) of the load, which were told, did that. A backup without objects says nothing.
     """
     backup = _schema_of(metadata)
@@ -36,7 +36,7 @@ def require_same_schema(
     compared = schema.compare(backup, found)
     failures = [one for one in compared.failures if not _is_told(one, transforms)]
     if failures:
-        raise RestoreFailed(
+        raise RestoreImpossible(
             f"{target!r} was loaded, but its schema differs from its backup's: {schema.listed(failures)}", hint=_HINT
         )
     return _sentences((*compared.failures, *compared.warnings), target)

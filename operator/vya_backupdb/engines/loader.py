@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from vya_backupdb.domain.errors import RestoreFailed
+from vya_backupdb.domain.errors import RestoreFailed, RestoreImpossible
 from vya_backupdb.engines import stderr
 from vya_backupdb.engines.loading import Inspection, LoadResult, refused
 from vya_backupdb.engines.statements import Command, Event, Reader, Rows, RowsEnd, Statement
@@ -21,12 +21,13 @@ _VALUES: Final = re.compile(r"(?is)\bvalues\b.*")
 class StatementFailed(Exception):
     """A server's refusal of one statement, in its own words, on one line, redacted.
 
-    `alone`: it concerns that statement alone; the session goes on, and the server lacks nothing.
+    `alone`: it concerns that statement alone; the session goes on, and the server lacks nothing. `final`: the same
+    statement on the same server would be refused again, because it is wrong.
     """
 
-    def __init__(self, message: str, *, alone: bool = False) -> None:
+    def __init__(self, message: str, *, alone: bool = False, final: bool = False) -> None:
         super().__init__(message)
-        self.alone = alone
+        self.alone, self.final = alone, final
 
 
 class Target(Protocol):
@@ -115,9 +116,9 @@ class FileLoader:
         try:
             self._target.finish()
         except StatementFailed as error:
-            raise RestoreFailed(
-                f"loading into {self._database!r}: at the end of the file: {error}", hint=stderr.hint_for(str(error))
-            ) from error
+            failed = RestoreImpossible if error.final else RestoreFailed
+            message = f"loading into {self._database!r}: at the end of the file: {error}"
+            raise failed(message, hint=stderr.hint_for(str(error))) from error
         return LoadResult(self._statements, self._rows, self._rules.notes.transforms())
 
     def cancel(self) -> None:
@@ -168,7 +169,8 @@ class FileLoader:
                 return
             where = f"statement {self._statements} on line {statement.line}"
             message = f"loading into {self._database!r}: {where}, {self._redact(head(statement.text))!r}: {error}"
-            raise RestoreFailed(message, hint=stderr.hint_for(str(error))) from error
+            failed = RestoreImpossible if error.final else RestoreFailed
+            raise failed(message, hint=stderr.hint_for(str(error))) from error
 
 
 def head(text: bytes) -> str:

@@ -24,6 +24,13 @@ _DENIED: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 3619, 3988
 _CROWDED: Final = frozenset({1040, 1129, 1203, 1226})
 _LOST: Final = frozenset({1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2055, 4031})
 _NO_DATABASE: Final = 1049
+#: A statement is wrong, whenever it comes: its syntax, a name in it, a value, a key, a constraint. Whatever is not
+#: among them (a full disk, a lock, a session that was lost, a right) may pass.
+WRONG: Final = frozenset(
+    {1048, 1050, 1052, 1054, 1060, 1061, 1062, 1064, 1067, 1068, 1069, 1070, 1071, 1072, 1074, 1075, 1089, 1101, 1103}
+    | {1113, 1115, 1118, 1128, 1136, 1146, 1166, 1170, 1193, 1215, 1216, 1217, 1231, 1238, 1264, 1265, 1273, 1286}
+    | {1292, 1293, 1304, 1305, 1359, 1364, 1366, 1406, 1451, 1452, 1503, 1553, 1690, 3105, 3140, 3780, 3819, 4025}
+)
 _UNREACHED: Final = frozenset({2003, 2013})
 _INSECURE: Final = frozenset({2026, 3159})
 

@@ -51,7 +51,8 @@ class MyTarget:
             while self._driver._result is not None and self._driver._result.has_next:
                 self._driver.next_result()
         except pymysql.MySQLError as error:
-            raise StatementFailed(my_errors.text(error, self._server.redact)) from error
+            final = my_errors.number(error) in my_errors.WRONG
+            raise StatementFailed(my_errors.text(error, self._server.redact), final=final) from error
 
     def copy(self, text: bytes) -> None:
         """Refuse: these servers have no COPY, and the reader gives none."""

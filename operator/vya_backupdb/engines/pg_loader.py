@@ -172,15 +172,24 @@ class PgTarget:
         text = "; ".join(words) or self._pg.error_message.decode("utf-8", "backslashreplace") or "no answer"
         state = None if result is None else result.error_field(pq.DiagnosticField.SQLSTATE)
         alone = state is not None and self._pg.status == pq.ConnStatus.OK and not state.startswith(_OF_THE_SERVER)
-        return StatementFailed(self._redact(" ".join(text.split())), alone=alone)
+        return StatementFailed(self._redact(" ".join(text.split())), alone=alone, final=_is_final(state))
 
     def _broken(self, error: psycopg.Error) -> StatementFailed:
         return StatementFailed(self._redact(" ".join(str(error).split())))
 
 
+def _is_final(state: bytes | None) -> bool:
+    return state is not None and state[:2] in _FINAL and state != _NO_RIGHT
+
+
 _COPYING: Final = {pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH}
 _FIELDS: Final = (pq.DiagnosticField.MESSAGE_PRIMARY, pq.DiagnosticField.MESSAGE_DETAIL, pq.DiagnosticField.CONTEXT)
 
+
+#: Classes of SQLSTATEs by which a statement is wrong, whenever it comes. What a server may lack for a while
+#: (connections, memory, disk, locks, time, a right) is in others.
+_FINAL: Final = frozenset({b"0A", b"21", b"22", b"23", b"2B", b"2F", b"3F", b"42", b"44", b"54", b"P0"})
+_NO_RIGHT: Final = b"42501"
 
 #: SQLSTATEs of a function, a relation, another object and a schema that were looked up and not found.
 _NAME_MISSED: Final = {b"42883", b"42P01", b"42704", b"3F000"}

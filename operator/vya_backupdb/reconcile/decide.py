@@ -2,12 +2,17 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 from vya_backupdb.builders.jobs import JobSettings
+from vya_backupdb.domain.specs import Identity
 from vya_backupdb.reconcile.instance import decide_instance
 from vya_backupdb.reconcile.restore import decide_restore
 from vya_backupdb.reconcile.schedule import decide_schedule
+from vya_backupdb.reconcile.sober import sobered
 from vya_backupdb.reconcile.world import Decision, InstanceWorld, Kind, ScheduleWorld, World
+
+T = TypeVar("T", bound=Identity)
 
 # the condition that sums an object of each kind up (kstatus)
 SUMMARY = {Kind.INSTANCE: "Ready", Kind.SCHEDULE: "Ready", Kind.RESTORE: "Succeeded"}
@@ -17,7 +22,11 @@ def decide(world: World, *, now: datetime, settings: JobSettings) -> Decision:
     """Return what to do for the object of `world` at `now` (UTC)."""
     settings = replace(settings, claim_access_modes=world.access_modes)
     if isinstance(world, InstanceWorld):
-        return decide_instance(world, now=now, settings=settings)
+        return decide_instance(replace(world, resource=_sober(world.resource, now)), now=now, settings=settings)
     if isinstance(world, ScheduleWorld):
-        return decide_schedule(world, now=now, settings=settings)
-    return decide_restore(world, now=now, settings=settings)
+        return decide_schedule(replace(world, resource=_sober(world.resource, now)), now=now, settings=settings)
+    return decide_restore(replace(world, resource=_sober(world.resource, now)), now=now, settings=settings)
+
+
+def _sober(resource: T | None, now: datetime) -> T | None:
+    return None if resource is None else replace(resource, status=sobered(resource.status, now))

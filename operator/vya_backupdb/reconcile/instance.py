@@ -8,7 +8,7 @@ A check that only repeats an earlier one leaves the conditions alone until it ha
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from vya_backupdb.builders.jobs import JobSettings, check_job
@@ -18,6 +18,7 @@ from vya_backupdb.domain.specs import BackupInstance, SpecProblem
 from vya_backupdb.reconcile.conditions import Wanted, find, is_true, keep, parse_time, since, timestamp
 from vya_backupdb.reconcile.outcome import Outcome, outcome
 from vya_backupdb.reconcile.reasons import NOT_BEGUN, Area, Reason, area
+from vya_backupdb.reconcile.sober import CLOCK_ERROR
 from vya_backupdb.reconcile.status import build, compact, earliest, invalid, later, stalled, transition, waiting
 from vya_backupdb.reconcile.text import clean
 from vya_backupdb.reconcile.world import (
@@ -60,10 +61,15 @@ def decide_instance(world: InstanceWorld, *, now: datetime, settings: JobSetting
         status = invalid(resource, ready, now=now)
         return Decision(status=status, events=stalled(resource.status, status), ring=ring)
     due = None if changed else parse_time(resource.status.get("nextCheckTime"))
-    if due is not None and now < due:
+    if due is not None and now < due <= now + _longest(resource):
         return Decision(actions=_leftovers(world, resource.status.get("lastCheckJob")), wake_at=due)
     manifest = check_job(resource, attempt_key(resource, due), settings)
     return _check(world, resource, manifest, changed=changed, ring=ring, now=now)
+
+
+def _longest(instance: BackupInstance) -> timedelta:
+    """Return how far the next check may lie ahead; a status that says more is wrong, or is of a clock that was."""
+    return timedelta(seconds=max(instance.spec.check_interval_seconds, *RETRY_SECONDS)) + CLOCK_ERROR
 
 
 def attempt_key(instance: BackupInstance, due: datetime | None) -> str:
@@ -134,7 +140,7 @@ def _ended(
     old = instance.status
     count = 0 if end.succeeded else failed_before + 1
     delay = instance.spec.check_interval_seconds if end.succeeded else RETRY_SECONDS[min(count, len(RETRY_SECONDS)) - 1]
-    due = later(end.finished, delay)
+    due = later(min(end.finished, now), delay)
     fields = {
         **_fields(old),
         **_seen(end.report if end.reported else None),
@@ -249,7 +255,7 @@ def _seen(report: RunReport | None) -> dict[str, Any]:
     """Return the fields that a check's report fills; what it does not say stays as it was."""
     if report is None:
         return {}
-    findings = [{"reason": one.reason, "message": clean(one.message)} for one in report.findings[:FINDINGS]]
+    findings = [{"reason": clean(one.reason, 100), "message": clean(one.message)} for one in report.findings[:FINDINGS]]
     seen: dict[str, Any] = {"findings": [one for one in findings if one["reason"]]}
     if report.server is not None:
         server = report.server

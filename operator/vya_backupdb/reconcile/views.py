@@ -15,6 +15,7 @@ from vya_backupdb.reconcile.text import clean
 from vya_backupdb.reconcile.world import CronJobView, JobState, JobView, Manifest, PodView, Trouble
 
 ROLE_LABEL = f"{PREFIX}/role"
+CONTAINER = "dumper"
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 EPOCH = datetime.fromtimestamp(0, tz=UTC)
 
@@ -81,10 +82,9 @@ def cronjob_view(manifest: Manifest) -> CronJobView:
 
 
 def pod_view(manifest: Manifest) -> PodView:
-    """Return the view of a pod: how its first container ended, or why it does not begin."""
+    """Return the view of a pod: how its dumper ended, or why it does not begin."""
     meta, status = manifest.get("metadata", {}), manifest.get("status") or {}
-    containers: Sequence[Mapping[str, Any]] = status.get("containerStatuses") or ({},)
-    state = containers[0].get("state") or {}
+    state = _dumper(status.get("containerStatuses") or ()).get("state") or {}
     ended = state.get("terminated") or {}
     return PodView(
         name=str(meta.get("name", "")),
@@ -97,6 +97,11 @@ def pod_view(manifest: Manifest) -> PodView:
         message=str(ended.get("message") or ""),
         finished=parse_time(ended.get("finishedAt")),
     )
+
+
+def _dumper(containers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the status of our container; an admission webhook may have put others beside it."""
+    return next((one for one in containers if one.get("name") == CONTAINER), {})
 
 
 def _blocked_pod(status: Mapping[str, Any], waiting: Mapping[str, Any]) -> Trouble | None:

@@ -6,6 +6,7 @@ go on and deletion stops until someone accepts it.
 """
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -55,11 +56,7 @@ def claim(directory: Directory, ours: Owner) -> str:
     if found is None:
         directory.replace(NAME, _json(ours))
         return ""
-    if ours.owner and found.owner and ours.owner != found.owner:
-        raise TreeOwnedByAnother(
-            f"{directory.path} belongs to {found.owner}, not to {ours.owner}",
-            hint="Give this instance another storage path, hostname or database id.",
-        )
+    require(found, ours.owner, directory.path)
     merged = found.model_copy(
         update={
             "owner": found.owner or ours.owner,
@@ -74,6 +71,16 @@ def claim(directory: Directory, ours: Owner) -> str:
             f" (identity {ours.server_identity}, noted is {merged.server_identity})"
         )
     return ""
+
+
+def require(found: Owner | None, name: str | None, root: Path) -> None:
+    """Raise TreeOwnedByAnother if the tree at `root` is another instance's than `name`; a run by hand has no name."""
+    if name and found is not None and found.owner and found.owner != name:
+        raise TreeOwnedByAnother(
+            f"{root} belongs to {found.owner}, not to {name}",
+            hint="Give this instance another storage path, hostname or database id; to take over the tree of an"
+            f" instance that is no more, remove its {NAME}.",
+        )
 
 
 def accept(directory: Directory, identity: str) -> None:

@@ -27,6 +27,7 @@ from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.faults import map_os_errors
 from vya_backupdb.storage.ledger import Ledger
 from vya_backupdb.storage.notes import Notebook
+from vya_backupdb.storage.owner import Owner
 from vya_backupdb.storage.pending import Attempt, PendingBackup
 from vya_backupdb.storage.runlocks import RunLocks
 from vya_backupdb.storage.shelf import Shelf
@@ -115,14 +116,22 @@ class InstanceTree:
 
     def owner(self) -> str | None:
         """Return the name of the instance that owns the tree, None if nobody does."""
-        found = None
+        found = self._owner()
+        return found.owner if found else None
+
+    def require_owner(self, name: str | None) -> None:
+        """Raise TreeOwnedByAnother if the tree is another instance's than `name`; None, a run by hand, is let in."""
+        if name is not None:
+            owner.require(self._owner(), name, self.root)
+
+    def _owner(self) -> Owner | None:
         with (
             map_os_errors(f"reading {self.root}"),
             suppress(FileNotFoundError),
             self._site.descend(self.layout.instance) as one,
         ):
-            found = owner.read_owner(one)
-        return found.owner if found else None
+            return owner.read_owner(one)
+        return None
 
     def lock_run(self, run: RunId) -> AbstractContextManager[None]:
         """Hold the lock of `run` during the block; `open` needs it. Raise Busy if the run lives elsewhere already."""

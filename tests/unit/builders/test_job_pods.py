@@ -140,6 +140,15 @@ def test_jobs_of_one_claim_stay_on_one_node_unless_the_claim_may_be_on_many() ->
     assert "affinity" not in pod_of(backup_cronjob(schedule(), instance(), many))["spec"]
 
 
+@pytest.mark.parametrize("odd", [5, True, "zone", {"a": 1}])
+def test_an_affinity_that_is_none_is_left_to_the_api_server_to_refuse(odd: object) -> None:
+    """The schema takes any object there; what is wrong with it the server says, in the object's own condition."""
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    spec = {**PLAIN_INSTANCE, "job": {"affinity": {"podAffinity": {required: odd}}}}
+    made = backup_cronjob(schedule(), instance(spec), SETTINGS)
+    assert pod_of(made)["spec"]["affinity"]["podAffinity"][required][0] == odd
+
+
 def test_affinity_of_the_users_own_is_kept_beside_ours() -> None:
     pod = pod_of(MANIFESTS["backup-full"])
     terms = pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]

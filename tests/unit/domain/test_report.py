@@ -37,7 +37,7 @@ rows = st.builds(
     name=st.text(max_size=80),
     status=st.sampled_from(["success", "failed", "skipped"]),
     error=st.none() | st.text(max_size=900),
-    size_bytes=st.integers(min_value=0),
+    size_bytes=st.integers(min_value=0, max_value=2**63 - 1),
 )
 findings = st.builds(Finding, reason=st.just("X"), message=st.text(max_size=2000))
 

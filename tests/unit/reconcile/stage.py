@@ -95,6 +95,11 @@ class Stage:
         one = self.gateway.objects[TYPES[key.kind].kind, key.namespace, key.name]
         return dict(one.get("status") or {})
 
+    def write_status(self, key: Key, fields: Mapping[str, Any]) -> None:
+        """Play somebody who writes into the object's status."""
+        one = self.gateway.objects[TYPES[key.kind].kind, key.namespace, key.name]
+        self.gateway.put(TYPES[key.kind], {**one, "status": {**one.get("status", {}), **fields}})
+
     def condition(self, key: Key, type_: str) -> tuple[str, str] | None:
         """Return status and reason of a condition, or None."""
         one = find(self.status(key), type_)

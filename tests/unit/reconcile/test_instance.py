@@ -1,5 +1,7 @@
 """A BackupInstance: one check a slot, conditions that name cause and remedy, and no churn."""
 
+from datetime import timedelta
+
 import pytest
 from tests.unit.reconcile.stage import INSTANCE, NAMESPACE, RESTORE, SCHEDULE, START, Stage, report
 
@@ -56,6 +58,38 @@ async def test_a_check_that_passed_makes_it_ready_until_the_interval_is_over() -
     assert [name for name in stage.names(JOBS) if name != job]
     assert job not in stage.names(JOBS)
     assert stage.condition(INSTANCE, "Ready") == ("True", "CheckPassed")
+
+
+async def test_a_due_time_in_years_to_come_is_not_believed() -> None:
+    """It is of a clock that jumped, or somebody wrote it."""
+    stage, job = await checked()
+    far = {"nextCheckTime": "2999-01-01T00:00:00Z", "lastCheckTime": "2998-12-31T00:00:00Z"}
+    stage.write_status(INSTANCE, far)
+    await stage.reconcile(INSTANCE)
+    (again,) = (name for name in stage.names(JOBS) if name != job)
+    stage.later(seconds=10)
+    await stage.reconcile(INSTANCE)
+    assert again in stage.names(JOBS), "one slot is one Job"
+    stage.end(again, report(again, operation="check"))
+    await stage.reconcile(INSTANCE)
+    assert stage.status(INSTANCE)["nextCheckTime"] == timestamp(stage.now + timedelta(days=1))
+    decision = await stage.reconcile(INSTANCE)
+    assert not decision.actions
+    assert decision.status is None
+
+
+async def test_a_check_that_ended_by_a_clock_ahead_of_ours_is_not_repeated_at_once() -> None:
+    stage = Stage()
+    stage.user(INSTANCE)
+    await stage.reconcile(INSTANCE)
+    (job,) = stage.names(JOBS)
+    stage.later(days=400)
+    stage.end(job, report(job, operation="check"))
+    stage.later(days=-400)
+    await stage.reconcile(INSTANCE)
+    await stage.reconcile(INSTANCE)
+    assert stage.names(JOBS) == [job]
+    assert stage.status(INSTANCE)["nextCheckTime"] == timestamp(stage.now + timedelta(days=1))
 
 
 async def test_an_instance_that_is_not_ready_is_checked_after_1_2_5_and_then_every_10_minutes() -> None:

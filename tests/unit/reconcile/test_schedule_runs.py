@@ -7,7 +7,8 @@ from tests.unit.reconcile.scheduled import BACKUP, RETENTION, SLOT, row, running
 from tests.unit.reconcile.stage import NAMESPACE, SCHEDULE, report
 
 from vya_backupdb.domain.specs_schedule import ScheduleStatus
-from vya_backupdb.kube.gateway import JOBS
+from vya_backupdb.kube.gateway import JOBS, SCHEDULES
+from vya_backupdb.reconcile.conditions import timestamp
 
 
 async def test_a_run_that_ended_well_is_counted_with_its_rows() -> None:
@@ -59,6 +60,33 @@ async def test_a_partial_run_shows_the_failures_first_and_keeps_the_last_success
     assert status["lastRun"]["exitCode"] == 40
 
 
+async def test_a_run_that_ended_in_years_to_come_hides_no_later_failure() -> None:
+    """A clock jumped while it was counted: else no run would be told, and no backup be missed, until then."""
+    stage = await running(maxAgeSeconds=7200)
+    stage.now = SLOT + timedelta(days=3000)
+    first = stage.cron(BACKUP, SLOT)
+    stage.end(first, report(first, databases=[row("a")]))
+    await stage.reconcile(SCHEDULE)
+    stage.now = SLOT + timedelta(minutes=1)
+    await stage.reconcile(SCHEDULE)
+    assert stage.status(SCHEDULE)["lastSuccessfulTime"] == "2026-11-23T02:31:00Z"
+    written = stage.gateway.objects[SCHEDULES.kind, NAMESPACE, SCHEDULE.name]["metadata"]["resourceVersion"]
+    stage.later(minutes=1)
+    await stage.reconcile(SCHEDULE)
+    again = stage.gateway.objects[SCHEDULES.kind, NAMESPACE, SCHEDULE.name]["metadata"]["resourceVersion"]
+    assert again == written, "it is written once"
+    stage.later(hours=1)
+    second = stage.cron(BACKUP, SLOT + timedelta(hours=1))
+    stage.end(second, report(second, exit_code=41, reason="BackupFailed"), code=41)
+    await stage.reconcile(SCHEDULE)
+    assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("False", "BackupFailed")
+    stage.later(hours=2)
+    await stage.reconcile(SCHEDULE)
+    assert stage.condition(SCHEDULE, "Fresh") == ("False", "Overdue")
+    for condition in stage.status(SCHEDULE)["conditions"]:
+        assert condition["lastTransitionTime"] <= timestamp(stage.now)
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "why", "message", "expected"),
     [
@@ -82,6 +110,37 @@ async def test_a_run_without_a_report_is_never_a_success(
     assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("False", expected)
     assert "lastSuccessfulTime" not in stage.status(SCHEDULE)
     assert stage.events() == ["BackupFailed"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"totals": {"size_bytes": 2**63}},
+        {"databases": [row("a", duration_seconds=1e308)]},
+        {"databases": [row("a", finished_at="0001-01-01T00:00:00+14:00")]},
+        {"finished_at": "9999-12-31T23:59:59-14:00"},
+        {"exit_code": 2**40},
+    ],
+    ids="-".join,
+)
+async def test_a_report_that_no_status_can_hold_is_none(changes: dict[str, object]) -> None:
+    """It is text from a foreign process; an error over it would come again with every look."""
+    stage = await running()
+    job = stage.cron(BACKUP, SLOT)
+    stage.end(job, report(job, **changes))
+    await stage.reconcile(SCHEDULE)
+    assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("False", "ReportLost")
+
+
+async def test_a_container_that_a_webhook_put_beside_ours_says_nothing_of_the_run() -> None:
+    stage = await running()
+    job = stage.cron(BACKUP, SLOT)
+    ours = {"terminated": {"exitCode": 0, "message": report(job, databases=[row("a")])}}
+    statuses = [{"name": "a-proxy", "state": {"terminated": {"exitCode": 1}}}, {"name": "dumper", "state": ours}]
+    stage.pod(job, ours, phase="Succeeded", containerStatuses=statuses)
+    stage.finish(job, complete=True)
+    await stage.reconcile(SCHEDULE)
+    assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("True", "Succeeded")
 
 
 async def test_a_report_that_was_not_finished_gives_its_rows_but_no_success() -> None:

@@ -37,6 +37,10 @@ def test_owner(base: Path) -> None:
     with pytest.raises(TreeOwnedByAnother, match="belongs to ns/shop, not to ns/thief"):
         tree(base).claim("ns/thief", "server-1")
     assert one.owner() == "ns/shop"
+    with pytest.raises(TreeOwnedByAnother, match="belongs to ns/shop, not to ns/thief"):
+        one.require_owner("ns/thief")
+    for allowed in ("ns/shop", None):
+        one.require_owner(allowed)
     (found,) = Tree(StorageConfig(base_path=str(base))).instances()
     assert found.layout == one.layout
 
