@@ -28,6 +28,13 @@ _TOKEN: Final = re.compile(
 _SEQUENCE: Final = "minimum_value, maximum_value, start_value, increment, cache_size, cycle_option"
 _SEQUENCES_AT_ONCE: Final = 200
 
+#: Of MariaDB's engines, which options they have of their own, in lower case; and how the catalogue shows one.
+_OPTIONS: Final[Mapping[str | None, frozenset[str]]] = {
+    "InnoDB": frozenset({"page_compressed", "page_compression_level", "encrypted", "encryption_key_id"}),
+    **dict.fromkeys(("Aria", "MyISAM", "MEMORY", "CSV", "MRG_MyISAM", "ARCHIVE", "BLACKHOLE"), frozenset[str]()),
+}
+_OPTION: Final = re.compile(r" ?`((?:[^`]|``)*)`='(?:[^']|'')*'")
+
 Row = dict[str, Any]
 
 
@@ -86,7 +93,7 @@ class _Reader:
         """Yield every object of the database."""
         tables = self._rows(sources.TABLES)
         sequences = sorted(str(row["TABLE_NAME"]) for row in tables if row["TABLE_TYPE"] == "SEQUENCE")
-        yield from (_plain("table", sources.TABLES, row) for row in tables if _is_table(row))
+        yield from (_plain("table", sources.TABLES, _as_dumped(row)) for row in tables if _is_table(row))
         real = {row["TABLE_NAME"] for row in tables if _is_table(row)}
         for row in self._rows(sources.COLUMNS):
             if row["TABLE_NAME"] not in sequences:
@@ -149,6 +156,24 @@ class _Reader:
             for text in self._session.shown(sql, f"reading the sequences of {self._database!r}"):
                 name, *values = json.loads(text)
                 yield schema_object("sequence", (name,), dict(zip(_SEQUENCE.split(", "), values, strict=True)))
+
+
+def _as_dumped(table: Row) -> Row:
+    """Return a table's row with its options as its definition says them, which is all that a restored one can have.
+
+    Of an Aria table SHOW CREATE TABLE writes PAGE_CHECKSUM, whether anybody gave it or not, and the row format that it
+    has, which is PAGE where it knows none of the name. TRANSACTIONAL of all others, and what an engine's own options
+    have left of the engine that a table had before, it writes as comments.
+    """
+    options, engine = str(table.get("CREATE_OPTIONS") or ""), table.get("ENGINE")
+    if engine in _OPTIONS:
+        options = _OPTION.sub(lambda one: one[0] if one[1].casefold() in _OPTIONS[engine] else "", options)
+    if engine == "Aria":
+        options = re.sub(r"row_format=(?:COMPACT|REDUNDANT|COMPRESSED)", "row_format=PAGE", options)
+        options = re.sub(r"page_checksum=\d ?", "", options)
+    else:
+        options = re.sub(r" ?\btransactional=\d", "", options)
+    return {**table, "CREATE_OPTIONS": options.strip()}
 
 
 def _is_table(row: Row) -> bool:
