@@ -12,7 +12,7 @@ from vya_backupdb.reconcile.schedule import decide_schedule
 from vya_backupdb.reconcile.sober import sobered
 from vya_backupdb.reconcile.world import Decision, InstanceWorld, Kind, ScheduleWorld, World
 
-T = TypeVar("T", bound=Identity)
+T = TypeVar("T")
 
 # the condition that sums an object of each kind up (kstatus)
 SUMMARY = {Kind.INSTANCE: "Ready", Kind.SCHEDULE: "Ready", Kind.RESTORE: "Succeeded"}
@@ -28,5 +28,5 @@ def decide(world: World, *, now: datetime, settings: JobSettings) -> Decision:
     return decide_restore(replace(world, resource=_sober(world.resource, now)), now=now, settings=settings)
 
 
-def _sober(resource: T | None, now: datetime) -> T | None:
-    return None if resource is None else replace(resource, status=sobered(resource.status, now))
+def _sober(resource: T, now: datetime) -> T:
+    return replace(resource, status=sobered(resource.status, now)) if isinstance(resource, Identity) else resource
