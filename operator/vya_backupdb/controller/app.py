@@ -12,10 +12,9 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import kopf
-
 from vya_backupdb import __version__
-from vya_backupdb.controller import handlers, logs
+from vya_backupdb.controller import logs
+from vya_backupdb.controller.doorbell import Ending, listen
 from vya_backupdb.controller.health import Health
 from vya_backupdb.controller.queue import Workers
 from vya_backupdb.controller.settings import OperatorSettings, parse
@@ -66,7 +65,7 @@ async def _operate(settings: OperatorSettings) -> int:
         work.append(asyncio.create_task(_resync(reconciler, workers, health, settings), name="resync"))
         # kopf ends when one of its watches is refused for a minute, and a deleted namespace took its role along
         watched = await reconciler.readable(settings.namespaces)
-        doorbell = asyncio.create_task(_listen(workers, health, settings, watched), name="kopf")
+        doorbell = asyncio.create_task(listen(workers.ring, health, settings, watched, Ending()), name="kopf")
         return await _until_the_first_ends([doorbell, *work])
 
 
@@ -75,19 +74,6 @@ def _obey_signals() -> None:
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-
-
-async def _listen(workers: Workers, health: Health, settings: OperatorSettings, watched: tuple[str, ...]) -> None:
-    await kopf.operator(
-        registry=handlers.registry(workers.ring, health),
-        settings=handlers.settings(),
-        # else it asks for the name of the user, which a pod's number has none of
-        identity="vya-backupdb",  # type: ignore[arg-type]  # a NewType of str that kopf does not export
-        standalone=True,
-        clusterwide=not settings.namespaces,
-        namespaces=watched,
-        liveness_endpoint=settings.liveness,
-    )
 
 
 async def _until_listed(reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings) -> None:

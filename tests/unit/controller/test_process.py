@@ -2,10 +2,14 @@
 
 import asyncio
 import contextlib
+import inspect
 import json
 import logging
 import socket
+import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import kopf
@@ -15,6 +19,7 @@ from kopf._core.engines.probing import health_reporter
 
 from vya_backupdb import __version__
 from vya_backupdb.controller import handlers
+from vya_backupdb.controller.doorbell import Ending, listen
 from vya_backupdb.controller.health import Health, Unhealthy
 from vya_backupdb.controller.logs import Formatter
 from vya_backupdb.controller.settings import parse
@@ -140,6 +145,54 @@ async def test_the_endpoint_answers_at_once_also_when_it_has_nothing_good_to_say
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
+
+
+STUBBORN = """
+import asyncio
+from vya_backupdb.controller.doorbell import Ending
+
+async def main():
+    Ending(0.2).begin()
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_that_does_not_let_itself_be_ended_ends() -> None:
+    """The first process of a pod is not killed by a SIGKILL of its own, which is kopf's last resort."""
+    done = subprocess.run([sys.executable, "-c", STUBBORN], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1, done.stderr
+    assert "does not end by itself" in done.stderr
+
+
+async def test_the_end_begins_with_the_first_of_kopfs_tasks_that_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the one that holds the watches that ends when one of them is refused for good."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    left, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def leave(_code: int) -> None:
+        loop.call_soon_threadsafe(left.set)
+
+    health, settings = Health(loop.time, 300), parse(("--namespace=a",), {})
+    listening = asyncio.create_task(listen(lambda _: None, health, settings, ("a",), Ending(0, leave)))
+    watches: list[asyncio.Task[Any]] = []
+    # not before it has begun: what was never awaited would be told of later, in another test
+    while not any(inspect.iscoroutine(coro := one.get_coro()) and coro.cr_await is not None for one in watches):
+        await asyncio.sleep(0)
+        watches = [one for one in asyncio.all_tasks() if one.get_name() == "multidimensional multitasker"]
+    assert not left.is_set()
+    watches[0].cancel()
+    await asyncio.wait_for(left.wait(), 20)
+    listening.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await listening
 
 
 @pytest.mark.parametrize(
