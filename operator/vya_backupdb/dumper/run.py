@@ -63,6 +63,8 @@ def run_backup(session: Session, order: Order, deliver: Delivery) -> RunReport:
     Raise what prevents the whole run before it began (configuration, credentials, connection, volume, Busy).
     """
     tree = session.tree
+    # first of all: a run of the same name may be complete in a tree that is another's
+    tree.require_owner(session.app.owner)
     before = tree.run(order.run)
     if before is not None and before.exit_code == ExitCode.OK and before.finished_at is not None:
         return _already_done(session, before, deliver)

@@ -15,6 +15,7 @@ from vya_backupdb.domain.schedule import scheduled_time
 from vya_backupdb.domain.specs_schedule import MAX_DATABASE_ROWS, MAX_HISTORY_ROWS
 from vya_backupdb.reconcile.conditions import parse_time, timestamp
 from vya_backupdb.reconcile.outcome import Outcome, outcome
+from vya_backupdb.reconcile.reasons import Reason
 from vya_backupdb.reconcile.status import compact
 from vya_backupdb.reconcile.text import clean
 from vya_backupdb.reconcile.world import JobView, Status
@@ -85,7 +86,7 @@ def _counted(fields: Mapping[str, Any], end: Outcome, *, cron_job: str) -> dict[
     ended = timestamp(end.finished)
     changed: dict[str, Any] = {}
     if end.succeeded:
-        changed["lastSuccessfulTime"] = max(ended, _time(fields.get("lastSuccessfulTime")))
+        changed["lastSuccessfulTime"] = max(_backed_up(end), _time(fields.get("lastSuccessfulTime")))
     if ended >= _time((fields.get("lastRun") or {}).get("completionTime")):
         omitted = end.report.omitted if end.report else 0
         code = end.report.exit_code if end.report and end.reported else None
@@ -93,6 +94,13 @@ def _counted(fields: Mapping[str, Any], end: Outcome, *, cron_job: str) -> dict[
         changed["lastRun"] = {**_summary(end, cron_job=cron_job), **compact(extra)}
         changed["databases"] = _rows(fields.get("databases") or (), end, complete=end.reported and not omitted)
     return changed
+
+
+def _backed_up(end: Outcome) -> str:
+    """Return when the backups of a run that succeeded were made: one that found them done made none now."""
+    if end.result == Reason.ALREADY_DONE and end.report is not None and end.report.finished_at is not None:
+        return timestamp(min(end.report.finished_at, end.finished))
+    return timestamp(end.finished)
 
 
 def _summary(end: Outcome, *, cron_job: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ answered when its Job has been seen: a Job's name is made of the trigger's value
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from vya_backupdb.builders.jobs import JobSettings, backup_cronjob, manual_job, retention_cronjob
@@ -40,6 +40,8 @@ from vya_backupdb.reconcile.world import (
     SuspendCronJob,
     Trouble,
 )
+
+DAY = timedelta(days=1)
 
 
 def decide_schedule(world: ScheduleWorld, *, now: datetime, settings: JobSettings) -> Decision:
@@ -111,9 +113,21 @@ class _Pass:
         for manifest in wanted:
             name = manifest["metadata"]["name"]
             observed = mine.pop(name, None)
-            if name not in strangers and (observed is None or drifted(manifest, observed.manifest)):
+            if observed is not None and self._never_due(observed):
+                actions.append(DeleteCronJob(observed.name, observed.uid))
+            elif name not in strangers and (observed is None or drifted(manifest, observed.manifest)):
                 actions.append(ApplyCronJob(manifest, observed.uid if observed else None))
         return (*actions, *(DeleteCronJob(one.name, one.uid) for one in mine.values()))
+
+    def _never_due(self, cronjob: CronJobView) -> bool:
+        """Whether a clock that jumped made `cronjob` wait for a day to come: it starts nothing until then.
+
+        Then it is made anew. Not while one of its Jobs runs, which would go with it.
+        """
+        last = cronjob.last_schedule
+        if last is None or last <= self.now + DAY:
+            return False
+        return all(job.over for job in self.world.jobs if job.owner == cronjob.uid)
 
     def _trouble(self, instance: object, wanted: tuple[Manifest, ...]) -> Trouble | None:
         name = self.schedule.spec.instance_ref.name

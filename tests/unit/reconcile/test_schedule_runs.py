@@ -7,7 +7,7 @@ from tests.unit.reconcile.scheduled import BACKUP, RETENTION, SLOT, row, running
 from tests.unit.reconcile.stage import NAMESPACE, SCHEDULE, report
 
 from vya_backupdb.domain.specs_schedule import ScheduleStatus
-from vya_backupdb.kube.gateway import JOBS, SCHEDULES
+from vya_backupdb.kube.gateway import CRONJOBS, JOBS, SCHEDULES
 from vya_backupdb.reconcile.conditions import timestamp
 
 
@@ -110,6 +110,32 @@ async def test_a_run_without_a_report_is_never_a_success(
     assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("False", expected)
     assert "lastSuccessfulTime" not in stage.status(SCHEDULE)
     assert stage.events() == ["BackupFailed"]
+
+
+async def test_a_run_that_was_done_before_is_no_fresh_backup() -> None:
+    """A schedule that was made anew with its old trigger finds the old run in the tree."""
+    stage = await running(maxAgeSeconds=7200)
+    job = stage.cron(BACKUP, SLOT)
+    stage.now = SLOT
+    stage.end(job, report(job, reason="AlreadyDone", finished_at="2026-11-01T00:00:00Z"))
+    await stage.reconcile(SCHEDULE)
+    assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("True", "AlreadyDone")
+    assert stage.status(SCHEDULE)["lastSuccessfulTime"] == "2026-11-01T00:00:00Z"
+    assert stage.condition(SCHEDULE, "Fresh") == ("False", "Overdue")
+
+
+async def test_a_cronjob_that_a_clock_made_wait_for_years_is_made_anew_when_its_job_is_over() -> None:
+    """The CronJob controller starts nothing before the time at which it believes to have started something last."""
+    stage = await running()
+    job = stage.cron(BACKUP, SLOT + timedelta(days=2000))
+    uid = stage.gateway.objects[CRONJOBS.kind, NAMESPACE, BACKUP]["metadata"]["uid"]
+    await stage.reconcile(SCHEDULE)
+    assert stage.gateway.objects[CRONJOBS.kind, NAMESPACE, BACKUP]["metadata"]["uid"] == uid
+    stage.end(job, report(job))
+    for _ in range(2):
+        await stage.reconcile(SCHEDULE)
+    assert stage.gateway.objects[CRONJOBS.kind, NAMESPACE, BACKUP]["metadata"]["uid"] != uid
+    assert stage.status(SCHEDULE)["lastRun"]["run"] == job
 
 
 @pytest.mark.parametrize(
