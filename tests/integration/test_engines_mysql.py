@@ -15,6 +15,7 @@ from tests.fixtures.scratch_databases import (
 from tests.servers import Server
 
 from vya_backupdb.domain.errors import DumpFailed
+from vya_backupdb.domain.schema import diff
 from vya_backupdb.dumper.same_schema import require_same_rows
 
 
@@ -88,6 +89,20 @@ def test_a_table_over_others_comes_back_without_rows_of_its_own(my: Rig, make: M
     my.restore(dumped.sql, target, dumped.snapshot.settings)
     require_same_rows(dumped.scan.tables, my.engine.count(target), target)
     assert my.server.sql("SELECT a FROM every_one ORDER BY 1", database=target) == [(1,), (2,)]
+
+
+def test_options_that_a_definition_says_otherwise_or_as_a_comment_are_no_difference(maria: Rig, make: Make) -> None:
+    source, target = make(maria.server, "options"), make(maria.server, "options 2", exists=False)
+    tables = ("a (n int) ENGINE=Aria ROW_FORMAT=COMPRESSED", "b (n int) ENGINE=Aria TRANSACTIONAL=1",
+              "c (n int) PAGE_COMPRESSED=1", "d (n int) PAGE_COMPRESSED=1")  # fmt: skip
+    run(maria.server, source, *(f"CREATE TABLE {table}" for table in tables))
+    run(maria.server, source, *(f"ALTER TABLE {table} ENGINE=MyISAM" for table in "bc"))
+    dumped = maria.dump(source)
+    maria.restore(dumped.sql, target, dumped.snapshot.settings)
+    before, after = (maria.engine.schema(name) for name in (source, target))
+    assert diff(before, after) == ()
+    run(maria.server, target, "ALTER TABLE d PAGE_COMPRESSED=0")
+    assert [str(one) for one in diff(before, maria.engine.schema(target))] == ["table d (options)"]
 
 
 def test_history_of_versioned_tables_comes_back(maria: Rig, make: Make) -> None:
