@@ -78,3 +78,62 @@ def test_a_signal_to_the_whole_group_is_not_told_twice() -> None:
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         assert pipe.read() == b""
+
+
+def test_a_child_that_never_ends_is_ended_and_the_work_done_here() -> None:
+    """A fork of a process with threads may find a lock that nobody releases."""
+    here, before = os.getpid(), children()
+    (never, held) = os.pipe()
+
+    def work() -> int:
+        if os.getpid() != here:
+            os.read(never, 1)
+        return os.getpid()
+
+    assert aside(work, patience=0.2) == here
+    assert children() == before
+    os.close(never)
+    os.close(held)
+
+
+def test_where_the_kernel_keeps_no_children_it_is_done_here() -> None:
+    def child() -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        assert aside(os.getpid) == os.getpid()
+
+    assert fork(child) == 0
+
+
+def test_many_open_files_are_no_obstacle() -> None:
+    def child() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000))
+        for _ in range(1500):
+            os.dup(2)
+        assert aside(os.getpid) != os.getpid()
+
+    assert fork(child) == 0
+
+
+def test_a_signal_meanwhile_reaches_the_parent_once_and_nothing_climbs_up_in_the_child() -> None:
+    """With Python's own handler an interrupt would be raised in both, and both would clean up after themselves."""
+
+    def child() -> None:
+        (told, telling), here = os.pipe(), os.getpid()
+
+        def interrupted(*_: object) -> None:
+            os.write(telling, b"x")
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGINT, interrupted)
+
+        def work() -> None:
+            if os.getpid() != here:
+                os.kill(here, signal.SIGINT)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            aside(work)
+        os.close(telling)
+        assert os.read(told, 10) == b"x"
+
+    assert fork(child) == 0
