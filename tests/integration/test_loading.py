@@ -58,6 +58,17 @@ def target(one: Rig) -> Iterator[str]:
     samples.drop(one.server, TARGET)
 
 
+def test_what_a_file_does_not_commit_is_no_end(one: Rig, target: str) -> None:
+    """The server takes it back as soon as the session ends: the rows of such a file would be nowhere."""
+    begin = b"BEGIN;" if one.server.product == "postgres" else b"SET autocommit = 0;"
+    made = b"CREATE TABLE t (a int);\n"
+    with pytest.raises(RestoreFailed, match="begins a transaction that it does not commit"):
+        one.load(made + begin + b"\nINSERT INTO t VALUES (1);\n", target)
+    made = made.replace(b" t ", b" u ")
+    one.load(made + begin + b"\nINSERT INTO u VALUES (1);\nCOMMIT;\n", target)
+    assert one.server.sql("SELECT a FROM u", database=target) == [(1,)]
+
+
 def test_a_hostile_file_is_refused_and_touches_nothing_else(one: Rig, target: str) -> None:
     is_postgresql = one.server.product == "postgres"
     file = f"/tmp/touched-by-{target.split()[0]}"

@@ -28,7 +28,7 @@ from vya_backupdb.dumper import pipeline
 from vya_backupdb.dumper.backup import timed
 from vya_backupdb.dumper.pipeline import Meter, Passed
 from vya_backupdb.dumper.session import Tools
-from vya_backupdb.engines.registry import reach_for, scanner_for
+from vya_backupdb.engines.registry import judge_for, reach_for, scanner_for
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.compress import READ_BYTES, GzipWriter, crc32, gunzip_members
 from vya_backupdb.storage.faults import map_os_errors
@@ -137,8 +137,11 @@ def _plain(descriptor: int, tools: Tools, file: Path, ended: Callable[[int], Non
 
 
 def _look(descriptor: int, config: DatabaseConfig, order: Order, tools: Tools) -> _Foreign:
-    """Read all of the file. Raise DumpFailed unless it is one whole dump, in this dialect, of one database."""
-    scanner, reach = scanner_for(config.type), reach_for(config.type)
+    """Read all of the file. Raise DumpFailed unless it is one whole dump, in this dialect, of one database.
+
+    Raise RestoreFailed if it holds what a restore refuses on any server: it would be no backup.
+    """
+    scanner, reach, judge = scanner_for(config.type), reach_for(config.type), None
     members: list[int] = []
     head, total, crc = b"", 0, 0
     for piece in _plain(descriptor, tools, order.file, members.append):
@@ -146,6 +149,8 @@ def _look(descriptor: int, config: DatabaseConfig, order: Order, tools: Tools) -
         total, crc = total + len(piece), crc32(piece, crc)
         scanner.feed(piece)
         reach.feed(piece)
+        judge = judge or judge_for(config.type, order.database, mariadb=_flavor(config, head) is not Flavor.MYSQL)
+        judge.feed(piece)
     passed = Passed(scanner.result(), total, crc)
     if not passed.scan.complete:
         raise DumpFailed(
@@ -163,6 +168,8 @@ def _look(descriptor: int, config: DatabaseConfig, order: Order, tools: Tools) -
             f"{order.file} holds rows and makes no table: a dump of data alone can be restored nowhere",
             hint="Dump it with its definitions (without --data-only, --no-create-info).",
         )
+    if judge is not None:
+        judge.result().require_loadable(order.file)
     found = os.fstat(descriptor)
     taken_at = order.taken_at or datetime.fromtimestamp(found.st_mtime, UTC).replace(microsecond=0)
     return _Foreign(passed, head, members == [1], taken_at)
@@ -202,7 +209,7 @@ def _metadata(config: DatabaseConfig, order: Order, foreign: _Foreign, *, taken_
         ),
         tool=tool,
         run=RunInfo(id=order.run, reason=ADOPTED),
-        flavor=_FLAVORS.get(tool.server_product) if tool else config.flavor,
+        flavor=_flavor(config, foreign.head),
         tables=foreign.passed.scan.tables or None,  # of INSERTs by pg_dump none are counted
         uncompressed_bytes=foreign.passed.raw_bytes,
         consistency=Consistency(scope="none", method="adopted: not known"),
@@ -210,6 +217,12 @@ def _metadata(config: DatabaseConfig, order: Order, foreign: _Foreign, *, taken_
             f"adopted from {order.file.name}: how it was made, and whether its snapshot was consistent, is not known",
         ),
     )
+
+
+def _flavor(config: DatabaseConfig, head: bytes) -> Flavor | None:
+    """Return which product's dump it is: what its head tells, else what is configured."""
+    tool = _tool(head)
+    return _FLAVORS.get(tool.server_product) if tool else config.flavor
 
 
 def _tool(head: bytes) -> ToolInfo | None:

@@ -13,6 +13,8 @@ from vya_backupdb.engines.loading import Inspection, LoadResult, refused
 from vya_backupdb.engines.statements import Command, Event, Reader, Rows, RowsEnd, Statement
 from vya_backupdb.engines.transforms import Rules
 
+#: What a server would take back as soon as the load has ended.
+UNCOMMITTED: Final = "the file begins a transaction that it does not commit"
 _SHOWN: Final = 100
 _STRINGS: Final = re.compile(r"'(?:[^'\\]|''|\\.)*(?:'|$)")
 _VALUES: Final = re.compile(r"(?is)\bvalues\b.*")

@@ -5,11 +5,12 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import pymysql
+from pymysql.constants import SERVER_STATUS
 
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.engines import my_errors
 from vya_backupdb.engines.base import Product, ServerInfo
-from vya_backupdb.engines.loader import StatementFailed, hang_up
+from vya_backupdb.engines.loader import UNCOMMITTED, StatementFailed, hang_up
 from vya_backupdb.engines.my_session import Server
 from vya_backupdb.engines.my_transforms import MyFacts
 from vya_backupdb.engines.my_views import WaitingViews
@@ -42,6 +43,8 @@ class MyTarget:
     def finish(self) -> None:
         """See `loader.Target.finish`."""
         self._views.finish()
+        if self._driver.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+            raise StatementFailed(UNCOMMITTED)
 
     def _execute(self, text: bytes) -> None:
         try:

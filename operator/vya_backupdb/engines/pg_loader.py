@@ -26,7 +26,7 @@ import psycopg
 from psycopg import pq
 
 from vya_backupdb.domain.errors import BackupDBError
-from vya_backupdb.engines.loader import StatementFailed, hang_up
+from vya_backupdb.engines.loader import UNCOMMITTED, StatementFailed, hang_up
 from vya_backupdb.engines.pg_session import Server, known_timeouts
 from vya_backupdb.engines.pg_transforms import PgFacts
 
@@ -114,6 +114,8 @@ class PgTarget:
         """See `loader.Target.finish`: pg_dump writes views after what they need."""
         for text in self._last:
             self._run(text)
+        if self._pg.transaction_status != pq.TransactionStatus.IDLE:
+            raise StatementFailed(UNCOMMITTED)
         if self._amounts and (found := self._asked(_MONEY)) is not None and found.ntuples:
             column = (found.get_value(0, 0) or b"").decode("utf-8", "backslashreplace")
             raise StatementFailed(

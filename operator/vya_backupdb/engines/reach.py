@@ -1,8 +1,8 @@
 """Whether a file of SQL reaches beyond one database: enters, makes, changes or drops others, or commands a client; and
 whether it makes what it fills.
 
-Asked of a foreign file before it becomes a backup, without any server. It is no judgement of all that a restore may
-refuse: that needs a server to know (`loading.Inspector`).
+Asked of a foreign file before it becomes a backup, without any server. What else no restore would take is judged by the
+rules of the load themselves (`registry.judge_for`).
 """
 
 import re

@@ -12,6 +12,7 @@ from vya_backupdb.engines.base import Credentials, Engine, StreamScanner
 from vya_backupdb.engines.clients import Clients
 
 if TYPE_CHECKING:
+    from vya_backupdb.engines.loader import FileInspector
     from vya_backupdb.engines.reach import Reach
 
 
@@ -38,6 +39,8 @@ _ENGINES: Final[dict[DatabaseType, Callable[[], _Maker]]] = {
     DatabaseType.MYSQL: _mysql,
 }
 
+#: By whether it is MariaDB: a version that executes what its dumps hold in comments for versions.
+_NEWEST: Final = {True: 120300, False: 90700}
 #: The most that any server lets ``max_allowed_packet`` be, and so a statement.
 _LARGEST_PACKET: Final = 1 << 30
 
@@ -62,6 +65,32 @@ def reach_for(kind: DatabaseType) -> "Reach":
     if kind is DatabaseType.POSTGRESQL:
         return Reach(PgReader(), is_postgresql=True)
     return Reach(MyReader(_LARGEST_PACKET), is_postgresql=False)
+
+
+class _Every(frozenset[str]):
+    """Whatever a server might have."""
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+
+def judge_for(kind: DatabaseType, database: str, *, mariadb: bool) -> "FileInspector":
+    """Return what tells what a restore of a file of that kind would refuse on any server, be it well equipped."""
+    from vya_backupdb.engines import my_transforms, pg_transforms
+    from vya_backupdb.engines.loader import FileInspector
+    from vya_backupdb.engines.loading import LoadOptions
+    from vya_backupdb.engines.my_statements import MyReader
+    from vya_backupdb.engines.pg_statements import PgReader
+
+    options = LoadOptions(source=database, owners="skip")
+    if kind is DatabaseType.POSTGRESQL:
+        names = _Every()
+        return FileInspector(PgReader(), pg_transforms.PgRules(options, pg_transforms.PgFacts(names, names, names)))
+    facts = my_transforms.MyFacts(
+        mariadb=mariadb, version=_NEWEST[mariadb], variables=_Every(), collations=_Every(), sets_definers=True,
+        folds_names=False,
+    )  # fmt: skip
+    return FileInspector(MyReader(_LARGEST_PACKET), my_transforms.MyRules(options, facts, database))
 
 
 def scanner_for(kind: DatabaseType, *, users: bool = False) -> StreamScanner:

@@ -10,7 +10,14 @@ import pytest
 from tests.unit.storage.adopted import DUMPS, KINDS, adopted, config, tools
 from tests.unit.storage.support import NOW, files_of
 
-from vya_backupdb.domain.errors import BackupCorrupt, BackupDBError, ConfigurationError, DumpFailed, NotFound
+from vya_backupdb.domain.errors import (
+    BackupCorrupt,
+    BackupDBError,
+    ConfigurationError,
+    DumpFailed,
+    NotFound,
+    RestoreFailed,
+)
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.dumper.adopt import Order, adopt
 from vya_backupdb.dumper.session import open_tree
@@ -111,6 +118,27 @@ def test_a_file_that_reaches_other_databases_is_refused(tmp_path: Path, product:
     file = written(tmp_path, "several.sql", head + b"\n\n" + line + b"\n" + body + marker + after)
     with pytest.raises(DumpFailed, match="is not a dump of 'shop' alone"):
         adopted(tmp_path / "backups", product, file)
+
+
+@pytest.mark.parametrize(
+    ("product", "line", "said"),
+    [
+        ("mysql", b"/*!50000 LOAD DATA LOCAL INFILE '/x' INTO TABLE t */;", "LOAD with a file"),
+        ("mariadb", b"CREATE USER somebody;", "CREATE USER"),
+        ("mariadb", b"/*M!101000 SET GLOBAL x = 1 */;", "SET GLOBAL"),
+        ("postgresql", b"CREATE ROLE somebody;", "CREATE ROLE"),
+        ("postgresql", b"/**/DROP/**/DATABASE/**/other;", "DROP DATABASE 'other'"),
+        ("postgresql", b"\0;", "nothing that a dump does"),
+    ],
+)
+def test_a_file_that_no_restore_would_take_is_refused(tmp_path: Path, product: str, line: bytes, said: str) -> None:
+    marker = b"-- Dump completed" if product != "postgresql" else b"--\n-- PostgreSQL database dump complete"
+    head, _, _body = SQL[product].partition(b"\n\n")
+    content = SQL[product].replace(head, head + b"\n\n" + line + b"\n", 1)
+    assert content.count(marker) == 1
+    with pytest.raises(RestoreFailed, match=f"is not loaded: line .* {said}"):
+        adopted(tmp_path / "backups", product, written(tmp_path, "odd.sql", content))
+    assert not (tmp_path / "backups").exists()
 
 
 @pytest.mark.parametrize("product", KINDS)
