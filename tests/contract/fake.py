@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from vya_backupdb.kube.errors import AlreadyExists, Conflict, NotFound, Rejected
-from vya_backupdb.kube.gateway import CRONJOBS, EVENTS, TYPES, Manifest, ResourceType
+from vya_backupdb.kube.gateway import CRONJOBS, EVENTS, FIELD_MANAGER, TYPES, Manifest, ResourceType
 from vya_backupdb.reconcile.conditions import timestamp
 
 Address = tuple[str, str, str]
@@ -74,6 +74,9 @@ class FakeGateway:
             before = self._applied.get(old["metadata"]["uid"], {})
             stored = self._change(old, _merged(_without(old, before, manifest), manifest), f"apply {type_.plural}")
         self._applied[stored["metadata"]["uid"]] = copy.deepcopy(manifest)
+        if old is None or stored["metadata"]["resourceVersion"] != old["metadata"]["resourceVersion"]:
+            entry = {"manager": FIELD_MANAGER, "operation": "Apply", "time": timestamp(self._clock())}
+            self._there(type_, meta["namespace"], meta["name"])["metadata"]["managedFields"] = [entry]
         return stored
 
     async def suspend(self, namespace: str, name: str, *, uid: str) -> None:

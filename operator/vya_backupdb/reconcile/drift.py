@@ -22,10 +22,10 @@ _DECIMAL = {"m": Decimal("0.001"), "": Decimal(1)} | {
 _BINARY = {f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)}
 
 
-def stamped(manifest: Manifest) -> Manifest:
-    """Return `manifest` with the digest of itself as an annotation."""
+def stamped(manifest: Manifest, signed: Mapping[str, str]) -> Manifest:
+    """Return `manifest` with the digest of itself, and what its maker has `signed` it with, as annotations."""
     meta = manifest["metadata"]
-    annotations = {**(meta.get("annotations") or {}), APPLIED: spec_hash(manifest)}
+    annotations = {**(meta.get("annotations") or {}), APPLIED: spec_hash(manifest), **signed}
     return {**manifest, "metadata": {**meta, "annotations": annotations}}
 
 

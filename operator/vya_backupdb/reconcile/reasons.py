@@ -78,6 +78,7 @@ EVENTS = frozenset(
         "BackupFailed",
         "RetentionFailed",
         "AnomalyFound",
+        "AnotherOperator",
         "RestoreStarted",
         "RestoreSucceeded",
         "RestoreFailed",

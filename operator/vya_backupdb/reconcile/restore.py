@@ -15,7 +15,7 @@ from vya_backupdb.domain.ids import restore_job_name
 from vya_backupdb.domain.report import RestoredReport
 from vya_backupdb.domain.specs import BackupInstance, RestoreRequest, SpecProblem
 from vya_backupdb.reconcile.conditions import Wanted, find, timestamp
-from vya_backupdb.reconcile.outcome import last_failure, outcome
+from vya_backupdb.reconcile.outcome import Outcome, last_failure, outcome
 from vya_backupdb.reconcile.reasons import Reason
 from vya_backupdb.reconcile.status import build, compact, earliest, invalid, stalled, waiting
 from vya_backupdb.reconcile.text import clean
@@ -24,6 +24,7 @@ from vya_backupdb.reconcile.world import (
     Announcement,
     CreateJob,
     Decision,
+    DeleteJob,
     JobView,
     RestoreWorld,
     Status,
@@ -126,6 +127,11 @@ def _active(request: RestoreRequest, fields: Mapping[str, Any], message: str, *,
 def _ended(request: RestoreRequest, job: JobView, *, now: datetime) -> Decision:
     """Return the terminal status: what `job` reports, once and for all."""
     end = outcome(job)
+    if end.result == Reason.REPORT_LOST and job.deleting:
+        # when it is gone, that rings
+        return Decision()
+    if end.result == Reason.REPORT_LOST and not request.status.get("completionTime"):
+        return _ask_again(request, job, end, now=now)
     report = end.report
     restored = report.restored if report else None
     fields = {
@@ -147,6 +153,21 @@ def _ended(request: RestoreRequest, job: JobView, *, now: datetime) -> Decision:
             wanted = (*wanted, Wanted("Stalled", True, end.result, end.message))
     status = build(request.status, fields, wanted, generation=request.generation, now=now)
     return Decision(status=status, events=(told,))
+
+
+def _ask_again(request: RestoreRequest, job: JobView, end: Outcome, *, now: datetime) -> Decision:
+    """Return the deletion of a Job whose pods are gone with its report, as a drained node takes them, once.
+
+    It is made again by the same name, and the ledger on the volume answers: nothing is restored a second time.
+    """
+    message = f"{end.message}; it is asked once more, which restores nothing twice"
+    wanted = (
+        Wanted("Succeeded", None, Reason.REPORT_LOST, message),
+        Wanted("Reconciling", True, Reason.REPORT_LOST, message),
+    )
+    fields = {**_fields(request), "job": job.name, "completionTime": timestamp(end.finished)}
+    status = build(request.status, fields, wanted, generation=request.generation, now=now)
+    return Decision(actions=(DeleteJob(job.name, job.uid),), status=status)
 
 
 def _brought_back(restored: RestoredReport | None) -> dict[str, Any]:

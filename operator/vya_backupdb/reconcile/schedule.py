@@ -17,6 +17,7 @@ from vya_backupdb.domain.series import ANOMALY
 from vya_backupdb.domain.specs import BackupInstance, BackupSchedule, SpecProblem
 from vya_backupdb.domain.specs_schedule import MAX_HISTORY_ROWS
 from vya_backupdb.reconcile.conditions import Wanted, find, keep, parse_time, since, timestamp
+from vya_backupdb.reconcile.contention import SIGNATURE, left_until, signature, told
 from vya_backupdb.reconcile.drift import drifted, stamped
 from vya_backupdb.reconcile.outcome import Outcome
 from vya_backupdb.reconcile.reasons import GOOD, Reason
@@ -76,8 +77,10 @@ class _Pass:
         status, wake_at = self._status(trouble, trigger, {**backups.fields, **retention.fields}, plausible)
         actions = (*self._cronjobs(instance, wanted), *trigger, *self._old_jobs())
         odd = _odd(self.schedule.status, plausible)
-        events = (*_told(backups, retention, trigger), *odd, *stalled(self.schedule.status, status))
-        return Decision(actions=actions, status=status, events=events, wake_at=wake_at)
+        left = {one: until for one in self.world.cronjobs if self._ours(one) and (until := self._left(one))}
+        others = tuple(told(one) for one in left)
+        events = (*_told(backups, retention, trigger), *odd, *stalled(self.schedule.status, status), *others)
+        return Decision(actions=actions, status=status, events=events, wake_at=earliest(wake_at, *left.values()))
 
     @property
     def _backup_name(self) -> str:
@@ -93,7 +96,7 @@ class _Pass:
             backup_cronjob(self.schedule, instance, self.settings),
             retention_cronjob(self.schedule, instance, self.settings),
         )
-        return tuple(stamped(manifest) for manifest in built)
+        return tuple(stamped(manifest, {SIGNATURE: signature(self.settings)}) for manifest in built)
 
     def _ours(self, cronjob: CronJobView) -> bool:
         return cronjob.owner == self.schedule.uid
@@ -115,9 +118,14 @@ class _Pass:
             observed = mine.pop(name, None)
             if observed is not None and self._never_due(observed):
                 actions.append(DeleteCronJob(observed.name, observed.uid))
+            elif observed is not None and self._left(observed) is not None:
+                continue
             elif name not in strangers and (observed is None or drifted(manifest, observed.manifest)):
                 actions.append(ApplyCronJob(manifest, observed.uid if observed else None))
         return (*actions, *(DeleteCronJob(one.name, one.uid) for one in mine.values()))
+
+    def _left(self, cronjob: CronJobView) -> datetime | None:
+        return left_until(cronjob, signature(self.settings), self.now)
 
     def _never_due(self, cronjob: CronJobView) -> bool:
         """Whether a clock that jumped made `cronjob` wait for a day to come: it starts nothing until then.

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from vya_backupdb.builders.labels import APP
 from vya_backupdb.domain.ids import PREFIX
 from vya_backupdb.reconcile.conditions import parse_time
 from vya_backupdb.reconcile.reasons import Reason
@@ -55,6 +56,7 @@ def job_view(manifest: Manifest, *, pods: Iterable[Manifest] = (), events: Itera
         detail=detail,
         pods=tuple(views),
         blocked=_blocked_job(views, events) if state is JobState.ACTIVE else None,
+        deleting=meta.get("deletionTimestamp") is not None,
     )
 
 
@@ -78,7 +80,17 @@ def cronjob_view(manifest: Manifest) -> CronJobView:
         manifest=manifest,
         suspended=bool((manifest.get("spec") or {}).get("suspend")),
         last_schedule=parse_time((manifest.get("status") or {}).get("lastScheduleTime")),
+        applied=_applied(meta),
     )
+
+
+def _applied(meta: Mapping[str, Any]) -> datetime | None:
+    """Return when an operator of ours last changed the object by an apply."""
+    for entry in meta.get("managedFields") or ():
+        # the gateway applies under this name
+        if entry.get("manager") == APP and entry.get("operation") == "Apply":
+            return parse_time(entry.get("time"))
+    return None
 
 
 def pod_view(manifest: Manifest) -> PodView:

@@ -90,6 +90,7 @@ class JobView:
     detail: str = ""
     pods: tuple[PodView, ...] = ()
     blocked: Trouble | None = None
+    deleting: bool = False
 
     @property
     def over(self) -> bool:
@@ -99,7 +100,7 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class CronJobView:
-    """One CronJob; `manifest` is what the server holds, for comparison."""
+    """One CronJob; `manifest` is what the server holds, for comparison; an operator last changed it when `applied`."""
 
     name: str
     uid: str
@@ -107,6 +108,7 @@ class CronJobView:
     manifest: Manifest = field(compare=False)
     suspended: bool = False
     last_schedule: datetime | None = None
+    applied: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

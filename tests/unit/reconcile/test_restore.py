@@ -7,6 +7,7 @@ from vya_backupdb.domain.specs_restore import RestoreStatus
 from vya_backupdb.kube.errors import Conflict
 from vya_backupdb.kube.gateway import JOBS, RESTORES
 from vya_backupdb.reconcile.apply import apply
+from vya_backupdb.reconcile.conditions import timestamp
 from vya_backupdb.reconcile.decide import decide
 from vya_backupdb.reconcile.observe import observe
 
@@ -149,7 +150,32 @@ async def test_a_finished_job_without_its_report_is_no_success(message: str | No
     stage, job = await begun()
     stage.end(job, message)
     await stage.reconcile(RESTORE)
+    assert stage.condition(RESTORE, "Succeeded") == ("Unknown", "ReportLost")
+    assert stage.names(JOBS) == []
+    await stage.reconcile(RESTORE)
+    assert stage.names(JOBS) == [job]
+    stage.end(job, message)
+    await stage.reconcile(RESTORE)
     assert stage.condition(RESTORE, "Succeeded") == ("False", "ReportLost")
+    assert stage.names(JOBS) == [job]
+
+
+async def test_a_report_that_went_with_its_pod_is_asked_for_once_more() -> None:
+    """A drained node takes finished pods along; the ledger knows what was restored."""
+    stage, job = await begun()
+    stage.finish(job, complete=True)
+    going = stage.gateway.objects[JOBS.kind, NAMESPACE, job]["metadata"]
+    going["deletionTimestamp"] = timestamp(stage.now)
+    await stage.reconcile(RESTORE)
+    assert stage.condition(RESTORE, "Succeeded") == ("Unknown", "RestoreRunning")
+    del going["deletionTimestamp"]
+    for _ in range(2):
+        await stage.reconcile(RESTORE)
+    assert stage.condition(RESTORE, "Succeeded") == ("Unknown", "RestoreRunning")
+    stage.end(job, report(job, operation="restore", message="orders is back"))
+    await stage.reconcile(RESTORE)
+    assert stage.condition(RESTORE, "Succeeded") == ("True", "Completed")
+    assert stage.condition(RESTORE, "Reconciling") is None
 
 
 async def test_an_unchanged_world_is_not_written_to() -> None:

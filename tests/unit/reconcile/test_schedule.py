@@ -1,12 +1,35 @@
 """A BackupSchedule: CronJobs as the spec says, one Job a trigger, and conditions that tell the truth."""
 
+from datetime import timedelta
+
 import pytest
 from tests.unit.reconcile.scheduled import BACKUP, RETENTION, SLOT, cronjob, running
 from tests.unit.reconcile.stage import INSTANCE, INSTANCE_SPEC, NAMESPACE, SCHEDULE, SCHEDULE_SPEC, Stage, report
 
+from vya_backupdb.builders.jobs import JobSettings
 from vya_backupdb.domain.specs_schedule import ScheduleStatus
 from vya_backupdb.kube.errors import Conflict, KubernetesError
 from vya_backupdb.kube.gateway import CRONJOBS, INSTANCES, JOBS, SCHEDULES
+from vya_backupdb.reconcile.reconciler import Reconciler
+
+
+async def test_two_operators_that_want_different_cronjobs_do_not_mend_each_others_without_end() -> None:
+    """Two releases whose namespaces overlap: each would apply its own many times a second."""
+    stage = await running()
+    other = Reconciler(stage.gateway, JobSettings(dumper_image="dumper:2"), lambda: stage.now)
+    applied = [write for write in stage.gateway.writes if write.startswith(("apply", "create cron"))]
+    for _ in range(20):
+        await other.reconcile(SCHEDULE)
+        decision = await stage.reconcile(SCHEDULE)
+        stage.later(seconds=1)
+    assert [one for one in stage.gateway.writes if one.startswith(("apply", "create cron"))] == applied
+    assert "AnotherOperator" in stage.events()
+    stage.later(seconds=60)
+    # both CronJobs, once
+    decision = await other.reconcile(SCHEDULE)
+    assert len(decision.actions) == 2
+    decision = await stage.reconcile(SCHEDULE)
+    assert (decision.actions, decision.wake_at) == ((), stage.now + timedelta(seconds=60))
 
 
 async def test_it_has_two_cronjobs_and_is_ready() -> None:
