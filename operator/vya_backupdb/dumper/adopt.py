@@ -148,8 +148,9 @@ def _look(descriptor: int, config: DatabaseConfig, order: Order, tools: Tools) -
         head = head if len(head) >= HEAD_BYTES else (head + piece)[:HEAD_BYTES]
         total, crc = total + len(piece), crc32(piece, crc)
         scanner.feed(piece)
-        reach.feed(piece)
-        judge = judge or judge_for(config.type, order.database, mariadb=_flavor(config, head) is not Flavor.MYSQL)
+        if judge is None:
+            mariadb = _flavor(config, head) is not Flavor.MYSQL
+            judge = judge_for(config.type, order.database, reach, mariadb=mariadb)
         judge.feed(piece)
     passed = Passed(scanner.result(), total, crc)
     if not passed.scan.complete:
@@ -157,10 +158,10 @@ def _look(descriptor: int, config: DatabaseConfig, order: Order, tools: Tools) -
             f"{order.file} is no complete dump for {config.type.value}: {passed.scan.problem}",
             hint="Load it into a database, look whether all is there, and back that up.",
         )
-    beyond = reach.finish()
-    if beyond:
+    judged = judge.result() if judge is not None else None
+    if reach.found:
         raise DumpFailed(
-            f"{order.file} is not a dump of {order.database!r} alone: {beyond}",
+            f"{order.file} is not a dump of {order.database!r} alone: {reach.found}",
             hint="Load it into a server of its own, and back up the databases there.",
         )
     if reach.fills and not reach.makes:
@@ -168,8 +169,8 @@ def _look(descriptor: int, config: DatabaseConfig, order: Order, tools: Tools) -
             f"{order.file} holds rows and makes no table: a dump of data alone can be restored nowhere",
             hint="Dump it with its definitions (without --data-only, --no-create-info).",
         )
-    if judge is not None:
-        judge.result().require_loadable(order.file)
+    if judged is not None:
+        judged.require_loadable(order.file)
     found = os.fstat(descriptor)
     taken_at = order.taken_at or datetime.fromtimestamp(found.st_mtime, UTC).replace(microsecond=0)
     return _Foreign(passed, head, members == [1], taken_at)

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from vya_backupdb.domain.errors import RestoreFailed, RestoreImpossible
 from vya_backupdb.engines import stderr
 from vya_backupdb.engines.loading import Inspection, LoadResult, refused
-from vya_backupdb.engines.statements import Command, Event, Reader, Rows, RowsEnd, Statement
+from vya_backupdb.engines.statements import Command, Event, Events, Reader, Rows, RowsEnd, Statement
 from vya_backupdb.engines.transforms import Rules
 
 #: What a server would take back as soon as the load has ended.
@@ -57,7 +57,7 @@ class Target(Protocol):
 class FileInspector:
     """`loading.Inspector` by the rules of a server."""
 
-    def __init__(self, reader: Reader, rules: Rules) -> None:
+    def __init__(self, reader: Events, rules: Rules) -> None:
         self._reader, self._rules = reader, rules
         self._statements = 0
 

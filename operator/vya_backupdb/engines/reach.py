@@ -6,7 +6,7 @@ rules of the load themselves (`registry.judge_for`).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from vya_backupdb.engines.statements import Command, Event, Reader, Statement
@@ -26,7 +26,7 @@ _SHOWN: Final = 60
 
 
 class Reach:
-    """Looks at a file as it passes, in chunks of any size; `found` is the first line that reaches beyond, or ''.
+    """Looks at the events of a reader as they pass, and hands them on; `found` is the first line beyond, or ''.
 
     `fills` and `makes`: whether there are rows, and whether there are tables.
     """
@@ -37,21 +37,28 @@ class Reach:
         self.found = ""
         self.fills = self.makes = False
 
-    def feed(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Look at the next bytes."""
-        self._look(self._reader.feed(chunk))
+    def feed(self, chunk: bytes | bytearray | memoryview) -> Iterator[Event]:
+        """See `statements.Reader.feed`."""
+        return self._seen(self._reader.feed(chunk))
 
-    def finish(self) -> str:
-        """Look at the rest, and return `found`."""
-        self._look(self._reader.finish())
-        return self.found
+    def finish(self) -> Iterator[Event]:
+        """See `statements.Reader.finish`."""
+        return self._seen(self._reader.finish())
 
-    def _look(self, events: Iterable[Event]) -> None:
+    @property
+    def unfinished(self) -> str:
+        """See `statements.Reader.unfinished`."""
+        return self._reader.unfinished
+
+    def _seen(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
-            if self.found or not isinstance(event, Statement | Command):
-                continue
-            is_statement = isinstance(event, Statement)
-            self.fills = self.fills or _FILLS.match(event.text) is not None
-            self.makes = self.makes or _MAKES.match(event.text) is not None
-            if self._beyond.match(event.text) if is_statement else not _HARMLESS.fullmatch(event.text):
-                self.found = f"line {event.line}: {event.text[:_SHOWN].decode('utf-8', 'backslashreplace')}"
+            if not self.found and isinstance(event, Statement | Command):
+                self._look(event)
+            yield event
+
+    def _look(self, event: Statement | Command) -> None:
+        is_statement = isinstance(event, Statement)
+        self.fills = self.fills or _FILLS.match(event.text) is not None
+        self.makes = self.makes or _MAKES.match(event.text) is not None
+        if self._beyond.match(event.text) if is_statement else not _HARMLESS.fullmatch(event.text):
+            self.found = f"line {event.line}: {event.text[:_SHOWN].decode('utf-8', 'backslashreplace')}"

@@ -74,23 +74,24 @@ class _Every(frozenset[str]):
         return True
 
 
-def judge_for(kind: DatabaseType, database: str, *, mariadb: bool) -> "FileInspector":
-    """Return what tells what a restore of a file of that kind would refuse on any server, be it well equipped."""
+def judge_for(kind: DatabaseType, database: str, reach: "Reach", *, mariadb: bool) -> "FileInspector":
+    """Return what tells what a restore of a file of that kind would refuse on any server, be it well equipped.
+
+    It reads through `reach`: a statement is held in memory once.
+    """
     from vya_backupdb.engines import my_transforms, pg_transforms
     from vya_backupdb.engines.loader import FileInspector
     from vya_backupdb.engines.loading import LoadOptions
-    from vya_backupdb.engines.my_statements import MyReader
-    from vya_backupdb.engines.pg_statements import PgReader
 
     options = LoadOptions(source=database, owners="skip")
     if kind is DatabaseType.POSTGRESQL:
         names = _Every()
-        return FileInspector(PgReader(), pg_transforms.PgRules(options, pg_transforms.PgFacts(names, names, names)))
+        return FileInspector(reach, pg_transforms.PgRules(options, pg_transforms.PgFacts(names, names, names)))
     facts = my_transforms.MyFacts(
         mariadb=mariadb, version=_NEWEST[mariadb], variables=_Every(), collations=_Every(), sets_definers=True,
         folds_names=False,
     )  # fmt: skip
-    return FileInspector(MyReader(_LARGEST_PACKET), my_transforms.MyRules(options, facts, database))
+    return FileInspector(reach, my_transforms.MyRules(options, facts, database))
 
 
 def scanner_for(kind: DatabaseType, *, users: bool = False) -> StreamScanner:

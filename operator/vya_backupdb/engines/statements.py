@@ -7,7 +7,7 @@ Rows of a COPY are passed on as they come.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from vya_backupdb.domain.errors import RestoreFailed
 
@@ -52,6 +52,20 @@ class Command:
 
 _BOM: Final = b"\xef\xbb\xbf"
 Event = Statement | Rows | RowsEnd | Command
+
+
+class Events(Protocol):
+    """What gives the events of a file; see `Reader`."""
+
+    def feed(self, chunk: bytes | bytearray | memoryview) -> Iterator[Event]:
+        """See `Reader.feed`."""
+
+    def finish(self) -> Iterator[Event]:
+        """See `Reader.finish`."""
+
+    @property
+    def unfinished(self) -> str:
+        """See `Reader.unfinished`."""
 
 
 class Reader:

@@ -72,12 +72,13 @@ class StoredBackup:
         """Return what retention and ``latest`` look at."""
         metadata = self.metadata if self.problem is None else None
         run = metadata.run if metadata else None
+        made_by = self.metadata.run if self.metadata else None  # of a damaged one, too: its users stay
         return series.Backup(
             series.Series(tree.hostname, tree.database_id, self.database, metadata.schedule if metadata else None),
             self.id,
             self.moment,
             path=str(self.files.metadata),
-            run_id=run.id if run else "",
+            run_id=made_by.id if made_by else "",
             reason=run.reason if run else "",
             state=series.State.GOOD if self.problem is None else series.State.CORRUPT,
             size_bytes=metadata.file_info.size_bytes if metadata and metadata.file_info else 0,

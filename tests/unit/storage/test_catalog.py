@@ -282,7 +282,9 @@ def test_a_newest_backup_that_cannot_be_read_is_not_absent(memory: Path, part: s
         first, second = one.backups("chinook")
         assert (first, second.id, second.is_unreadable) == (old, new.id, True)
         assert second.problem == f"{new.id}{part} cannot be read: permission denied"
-        assert second.summary(one.layout).state is series.State.CORRUPT
+        summary = second.summary(one.layout)
+        assert summary.state is series.State.CORRUPT
+        assert summary.run_id == ("" if part == layout.METADATA else "run-2")  # by which retention keeps its users
         with pytest.raises(StorageUnavailable, match=f"cannot be told: {new.id}.*permission denied"):
             one.find("chinook", now=later(90))
         assert one.find("chinook", old.id, now=later(90)) == old
