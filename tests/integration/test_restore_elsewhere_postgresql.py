@@ -81,6 +81,15 @@ def test_what_the_target_lacks_or_sets_otherwise_changes_no_value(server: Server
     assert server.sql(populated, database=target) == [("filled", True), ("read", False), ("read_again", False)]
 
 
+def test_a_schema_public_that_was_dropped_does_not_come_back(server: Server, one: Restoring, make: Make) -> None:
+    source, target = make(server, "unpublic"), make(server, "unpublic again", exists=False)
+    server.sql("DROP SCHEMA public; CREATE SCHEMA own; CREATE TABLE own.t AS SELECT 1 AS a", database=source)
+    one.back_up(source)
+    assert one.restore(target, database=source).exit_code == 0
+    seen = "SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+    assert server.sql(seen, database=target) == [("own",)]
+
+
 def test_amounts_that_nobody_there_can_read_are_refused(pg17: Rig, make: Make) -> None:
     """In another locale '1.234' may be one and a bit: such a load must not end well."""
     options = LoadOptions(settings=("lc_monetary=xx_XX",))

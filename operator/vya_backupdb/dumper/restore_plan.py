@@ -25,6 +25,7 @@ from vya_backupdb.dumper.pipeline import Passed
 from vya_backupdb.dumper.restore_request import Request
 from vya_backupdb.dumper.restore_source import Source
 from vya_backupdb.dumper.restore_users import DatabaseUsers, RunUsers, find_users
+from vya_backupdb.dumper.same_schema import lacks_public
 from vya_backupdb.dumper.session import Server, Session
 from vya_backupdb.engines.loading import Fitted, Inspection, LoadOptions, Transform
 from vya_backupdb.engines.placing import TargetLook
@@ -195,7 +196,12 @@ def _options(request: Request, source: Source) -> LoadOptions:
     # of the server's own only what gives the text of a dump its meaning
     amounts = source.metadata.server_settings.get("lc_monetary")
     settings = (*source.settings.settings, *((f"lc_monetary={amounts}",) if amounts else ()))
-    return replace(options, source=source.metadata.backup_info.database_name, settings=settings)
+    return replace(
+        options,
+        source=source.metadata.backup_info.database_name,
+        settings=settings,
+        lacks_public=not request.tables and lacks_public(source.metadata),
+    )
 
 
 def _warnings(source: Source, passed: Passed) -> tuple[str, ...]:

@@ -49,6 +49,13 @@ def _is_told(change: Change, transforms: Collection[str]) -> bool:
     return "collation" in transforms or ("grant" in transforms and change.kind in _OF_ROLES)
 
 
+def lacks_public(metadata: BackupMetadata) -> bool:
+    """Whether the schema ``public`` of PostgreSQL was dropped in the source: it has no owner then. Not known: False."""
+    backup = _schema_of(metadata)
+    public = backup.by_key.get(("schema", "public")) if backup else None
+    return public is not None and not public.labels
+
+
 def _schema_of(metadata: BackupMetadata) -> Schema | None:
     if metadata.schema_objects is None:
         return None

@@ -38,6 +38,8 @@ class LoadOptions:
     definers: Literal["keep", "drop"] = "keep"
     #: what the source sets for its sessions, as ``name=value`` (PostgreSQL): its functions may rely on it
     settings: tuple[str, ...] = ()
+    #: the source had no schema ``public``, which every new database has, and which no dump drops (PostgreSQL)
+    lacks_public: bool = False
     #: the name that the database has in the end, for a load beside it; an inspector fills it
     target: str | None = None
     #: the tables of `tables` with what belongs to them, as an inspector found them; nobody else fills it

@@ -109,6 +109,7 @@ class _Reader:
         yield from (_plain("trigger", sources.TRIGGERS, row) for row in self._rows(sources.TRIGGERS))
         yield from self._routines()
         yield from (_plain("event", sources.EVENTS, row) for row in self._rows(sources.EVENTS))
+        yield from (_plain("library", sources.LIBRARIES, row) for row in self._rows(sources.LIBRARIES))
         for row in self._rows(sources.VIEWS):
             row["VIEW_DEFINITION"] = without_own_name(str(row["VIEW_DEFINITION"]), self._database)
             yield _plain("view", sources.VIEWS, row)

@@ -210,6 +210,16 @@ VIEWS: Final = Source(
     {"definer": "DEFINER"},
 )
 
+#: MySQL's, which routines in another language import.
+LIBRARIES: Final = Source(
+    "LIBRARIES",
+    "LIBRARY_SCHEMA",
+    ("LIBRARY_NAME",),
+    {"language": "LANGUAGE"},
+    {"body": "LIBRARY_DEFINITION"},
+    {"definer": "CREATOR", "comment": "LIBRARY_COMMENT"},
+)
+
 SOURCES: Final = (
     TABLES,
     COLUMNS,
@@ -224,4 +234,5 @@ SOURCES: Final = (
     PARAMETERS,
     EVENTS,
     VIEWS,
+    LIBRARIES,
 )

@@ -215,10 +215,13 @@ _UNLISTED: Final = frozenset({"role", "session_authorization", "seed", "is_super
 
 
 @contextmanager
-def target(server: Server, database: str, settings: Iterable[str] = ()) -> Iterator[PgTarget]:
+def target(
+    server: Server, database: str, settings: Iterable[str] = (), *, without_public: bool = False
+) -> Iterator[PgTarget]:
     """Connect to `database` for a load. When the block fails, its session is ended on the server, too.
 
-    `settings` are what the source's database sets for its sessions, as ``name=value``.
+    `settings` are what the source's database sets for its sessions, as ``name=value``. With `without_public` the empty
+    schema of that name, which every new database has, is dropped.
 
     Time-outs are off. Commits are not waited for: nobody uses the database yet, and a crash that loses the last ones
     loses nothing that was promised.
@@ -236,6 +239,9 @@ def target(server: Server, database: str, settings: Iterable[str] = ()) -> Itera
             made.execute(f"SET {name} = '{value}'".encode())
         backend = connection.info.backend_pid
         try:
+            if without_public:
+                with suppress(StatementFailed):  # below 15 it belongs to the superuser; then it stays, and is told
+                    made.execute(b"DROP SCHEMA public")
             yield made
         except BaseException:
             connection.close()

@@ -306,7 +306,8 @@ class PostgreSQL:
         from vya_backupdb.engines.pg_transforms import PgRules
 
         rules = PgRules(options, pg_loader.facts(self._server))
-        with pg_loader.target(self._server, database, options.settings) as target:
+        lacks = options.lacks_public
+        with pg_loader.target(self._server, database, options.settings, without_public=lacks) as target:
             yield FileLoader(PgReader(), rules, target, database=database, redact=self._redact)
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
