@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from tests.cluster import Cluster
+from tests.e2e.support.waiting import until
 from vya_backupdb.kube.gateway import RULES, Manifest
 
 NAME = "operator"
@@ -49,6 +50,7 @@ class ServiceAccount:
         cluster.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=120s")
         cluster.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump_all(_manifests(namespace)))
         token = cluster.kubectl("-n", namespace, "create", "token", NAME, "--duration=2h").stdout.strip()
+        _await_rights(cluster, namespace)
         try:
             yield cls(cluster, namespace, token)
         finally:
@@ -62,6 +64,12 @@ class ServiceAccount:
         for one in config["contexts"]:
             one["context"] = {**one["context"], "user": NAME, "namespace": self.namespace}
         return config
+
+
+def _await_rights(cluster: Cluster, namespace: str) -> None:
+    """Return when the API server knows the role: it learns of one a little after it was made."""
+    ask = ("auth", "can-i", "delete", "cronjobs.batch", f"--as=system:serviceaccount:{namespace}:{NAME}")
+    until("the role is known", lambda: not cluster.kubectl("-n", namespace, *ask, check=False).returncode, seconds=60)
 
 
 def _manifests(namespace: str) -> list[Manifest]:

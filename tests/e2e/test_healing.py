@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.support.faults import FAULTS, SLOW, Fault, Faults
 from tests.e2e.support.node import await_process
 from tests.e2e.support.space import PREFIX, condition_of
+from tests.e2e.support.waiting import until
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -22,7 +23,10 @@ def test_a_fault_is_named_with_its_remedy(faults: Faults, fault: Fault) -> None:
     assert flags & {"Stalled", "Reconciling"}
     if fault.exit_code is None:
         return
-    assert faults.space.exit_codes(f"{PREFIX}instance={fault.name},{PREFIX}role=check") == {fault.exit_code}
+    selector = f"{PREFIX}instance={fault.name},{PREFIX}role=check"
+    # the next check takes the pod of the one before away, and has not ended yet
+    ended = until(f"a check of {fault.name} has ended", lambda: faults.space.exit_codes(selector), seconds=90)
+    assert ended == {fault.exit_code}
 
 
 @pytest.mark.parametrize("fault", [one for one in FAULTS if one.exit_code], ids=lambda fault: fault.name)

@@ -41,12 +41,18 @@ def processes(cluster: Cluster, pod: Manifest) -> list[Process]:
 
 
 def await_process(space: Space, selector: str, name: str, *, seconds: int = 60) -> Process:
-    """Return the process called `name` of a pod that carries the labels, once it runs."""
+    """Return the process called `name` of a pod that carries the labels, once it runs.
+
+    It is seen twice: a client that only tells its version bears the same name for a moment.
+    """
+    seen: set[int] = set()
 
     def ask() -> Process | None:
         pods = [pod for pod in space.items("pods", selector) if pod["status"]["phase"] == "Running"]
-        found = (one for pod in pods for one in processes(space.cluster, pod) if one.name == name)
-        return next(found, None)
+        found = [one for pod in pods for one in processes(space.cluster, pod) if one.name == name]
+        again = next((one for one in found if one.pid in seen), None)
+        seen.update(one.pid for one in found)
+        return again
 
     return until(f"{name} runs in a pod with {selector} of {space.name}", ask, seconds=seconds)
 
