@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.event import listen, remove
 from tests.fixtures import samples
 from tests.fixtures.restoring import Restoring
 from tests.servers import Server
@@ -122,3 +124,26 @@ def test_a_server_that_asks_for_primary_keys_takes_our_markers(server: Server, o
             assert server.sql("SHOW TABLES", database=target) == [("t",)]
     finally:
         server.sql(f"SET GLOBAL {setting} = OFF")
+
+
+def test_an_event_that_runs_as_soon_as_it_is_made_fails_no_restore(server: Server, one: Restoring) -> None:
+    """The scratch database has it, too, and to count and compare a large database takes longer than a minute."""
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (event int)")
+    server.sql("INSERT INTO shop.t VALUES (1), (2); CREATE EVENT shop.purge ON SCHEDULE EVERY 1 DAY DO DELETE FROM t")
+    one.back_up("shop")
+
+    def runs(*_: object) -> None:
+        """Do what the event would, once it is there."""
+        for (name,) in server.sql("SELECT EVENT_SCHEMA FROM information_schema.EVENTS WHERE EVENT_NAME = 'purge'"):
+            if name != "shop":
+                server.sql(f"DELETE FROM {server.quoted(name)}.t")
+
+    listen(Engine, "after_cursor_execute", runs)
+    try:
+        report = one.restore("copy", database="shop")
+    finally:
+        remove(Engine, "after_cursor_execute", runs)
+    assert report.restored is not None
+    assert (report.restored.tables, report.restored.rows) == (1, 2)
+    assert server.sql("SELECT * FROM copy.t") == []
+    server.sql("DROP DATABASE copy")

@@ -216,10 +216,17 @@ class _Restore:
         notes += self._engine.finish(made, self._plan.settings)
         self._warn(notes)
         self._step(Step.COMPARING)
-        count = self._engine.count(made, without=marker)
+        count = self._count(made, marker)
         require_same_rows(self._plan.expected, count, self._target)
         self._compare_schema(made, marker)
         return count
+
+    def _count(self, made: str, marker: str) -> Count:
+        """Return the rows of the tables: as they were before an event of the database began to change them."""
+        if self._loaded.counted is None:
+            return self._engine.count(made, without=marker)
+        tables = tuple(one for one in self._loaded.counted if one.name != marker)
+        return Count(len(tables), sum(one.rows or 0 for one in tables), tables)
 
     def _compare_schema(self, made: str, marker: str) -> None:
         """Raise RestoreFailed, naming the objects, if the schema lost something that the backup has; warn of the rest.

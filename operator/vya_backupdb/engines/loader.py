@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from vya_backupdb.domain.errors import RestoreFailed, RestoreImpossible
+from vya_backupdb.domain.metadata import TableInfo
 from vya_backupdb.engines import stderr
 from vya_backupdb.engines.loading import Inspection, LoadResult, refused
 from vya_backupdb.engines.statements import Command, Event, Events, Reader, Rows, RowsEnd, Statement
@@ -49,6 +50,9 @@ class Target(Protocol):
 
     def finish(self) -> None:
         """Do what had to wait for the end of the file."""
+
+    def counted(self) -> tuple[TableInfo, ...] | None:
+        """See `loading.LoadResult`."""
 
     def cancel(self) -> None:
         """End the session at once, from any thread."""
@@ -121,7 +125,7 @@ class FileLoader:
             failed = RestoreImpossible if error.final else RestoreFailed
             message = f"loading into {self._database!r}: at the end of the file: {error}"
             raise failed(message, hint=stderr.hint_for(str(error))) from error
-        return LoadResult(self._statements, self._rows, self._rules.notes.transforms())
+        return LoadResult(self._statements, self._rows, self._rules.notes.transforms(), self._target.counted())
 
     def cancel(self) -> None:
         """See `loading.Loader.cancel`."""

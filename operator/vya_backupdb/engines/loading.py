@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from vya_backupdb.domain.errors import RestoreFailed
-from vya_backupdb.domain.metadata import DatabaseSettings
+from vya_backupdb.domain.metadata import DatabaseSettings, TableInfo
 
 SHOWN_REFUSALS = 3
 
@@ -88,11 +88,16 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """How a load ended: statements that the server executed, rows that went in by COPY, and what was transformed."""
+    """How a load ended: statements that the server executed, rows that went in by COPY, and what was transformed.
+
+    `counted` are the rows of all tables at a moment at which nothing but the file had changed them, where the file went
+    on to make events, which do so from then on.
+    """
 
     statements: int
     rows: int
     transforms: tuple[Transform, ...]
+    counted: tuple[TableInfo, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Loading into MySQL or MariaDB over PyMySQL: each statement alone, as bytes, with multi-statements off."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -8,15 +9,28 @@ import pymysql
 from pymysql.constants import SERVER_STATUS
 
 from vya_backupdb.domain.errors import BackupDBError
+from vya_backupdb.domain.metadata import TableInfo
 from vya_backupdb.engines import my_errors
 from vya_backupdb.engines.base import Product, ServerInfo
 from vya_backupdb.engines.loader import UNCOMMITTED, StatementFailed, hang_up
-from vya_backupdb.engines.my_session import Server
+from vya_backupdb.engines.my_session import Server, quote
 from vya_backupdb.engines.my_transforms import MyFacts
+from vya_backupdb.engines.my_values import ROWS_ELSEWHERE
 from vya_backupdb.engines.my_views import WaitingViews
 
 #: The reader of statements begins without these; what the server has otherwise, a script may rely on.
 _READER_LACKS: Final = frozenset({"ANSI", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES"})
+#: How dumps and people write it: the definer, and comments for versions around each part, may be there or not.
+_EVENT: Final = re.compile(
+    rb"""(?:/\*M?!\d*\s*)?CREATE\b(?:\s|\*/|/\*M?!\d*|OR\s+REPLACE\b
+    |DEFINER\s*=\s*(?:`(?:[^`]|``)*`|'[^']*'|\w+)(?:@(?:`(?:[^`]|``)*`|'[^']*'|\w+))?)*+EVENT\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_WRITES: Final = re.compile(rb"(?:/\*M?!\d*\s*)?(?:INSERT|REPLACE|UPDATE|DELETE|CALL|TRUNCATE)\b", re.IGNORECASE)
+_TABLES: Final = (
+    "SELECT TABLE_SCHEMA, DATABASE(), TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES"
+    " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1"
+)
 _SETTINGS: Final = "SET SESSION wait_timeout = 86400, net_read_timeout = 3600, net_write_timeout = 3600"
 _RIGHTS: Final = "SELECT DISTINCT PRIVILEGE_TYPE AS name FROM information_schema.USER_PRIVILEGES"
 _SET_DEFINERS: Final = frozenset({"SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"})
@@ -28,17 +42,49 @@ _UNLISTED: Final = frozenset(
 
 
 class MyTarget:
-    """`loader.Target` over one connection."""
+    """`loader.Target` over one connection.
+
+    An event runs from the moment at which it is made, in a scratch database, too: rows are counted before the first.
+    """
 
     def __init__(self, driver: Any, server: Server) -> None:
         self._driver, self._server = driver, server
         self._views = WaitingViews(self._execute)
+        self._events = False
+        self._counted: tuple[TableInfo, ...] | None = None
         # results are dropped: nothing in them is to be decoded
         driver.use_unicode, driver.decoders = False, {}
 
     def execute(self, text: bytes) -> None:
         """See `loader.Target.execute`. A view that is refused waits for the end of the file."""
+        if not self._events and _EVENT.match(text):
+            self._events, self._counted = True, self._count()
+        elif self._counted is not None and _WRITES.match(text):
+            self._counted = None  # no dump of the servers' own clients goes on like that
         self._views.execute(text)
+
+    def counted(self) -> tuple[TableInfo, ...] | None:
+        """See `loader.Target.counted`."""
+        return self._counted
+
+    def _count(self) -> tuple[TableInfo, ...] | None:
+        """Count the rows of all tables, over the session of the load, which may hold locks; None where that fails."""
+        try:
+            rows = [[str(word, "utf-8") for word in row] for row in self._rows(_TABLES)]
+            return tuple(self._counted_table(*row[2:]) for row in rows if row[0] == row[1]) or None
+        except (pymysql.MySQLError, UnicodeError):
+            return None
+
+    def _counted_table(self, name: str, kind: str, engine: str) -> TableInfo:
+        if engine.upper() in ROWS_ELSEWHERE:
+            return TableInfo(name=name)
+        period = " FOR SYSTEM_TIME ALL" * (kind == "SYSTEM VERSIONED")
+        ((number,),) = self._rows(f"SELECT COUNT(*) FROM {quote(name)}{period}")  # noqa: S608 - quoted
+        return TableInfo(name=name, rows=int(number))
+
+    def _rows(self, sql: str) -> list[tuple[bytes, ...]]:
+        self._driver.query(sql.encode())
+        return list(self._driver._result.rows or ())
 
     def finish(self) -> None:
         """See `loader.Target.finish`."""

@@ -39,6 +39,9 @@ class Kept:
     def finish(self) -> None:
         """Nothing waits here."""
 
+    def counted(self) -> None:
+        """Nobody counts here."""
+
     def cancel(self) -> None:
         raise NotImplementedError
 
