@@ -77,7 +77,8 @@ def test_defaults_count_by_the_sequences_of_their_own_database(server: Server, o
     """Of what is put in another's place, of what it replaces, and where the living one has no such sequence."""
     server.sql("CREATE DATABASE source; CREATE SEQUENCE source.numbers START WITH 100")
     server.sql(
-        "CREATE TABLE source.numbered (id int DEFAULT (NEXTVAL(source.numbers) + 1), n text DEFAULT 'é`source`.')"
+        "CREATE TABLE source.numbered (id int DEFAULT (NEXTVAL(source.numbers) + 1), n text DEFAULT 'é`source`.',"
+        " m int DEFAULT NEXTVAL(source.numbers))"
     )
     server.sql("CREATE TABLE source.kept (id int DEFAULT NEXTVAL(source.numbers), n int) WITH SYSTEM VERSIONING")
     server.sql("INSERT INTO source.numbered (n) VALUES ('1')")

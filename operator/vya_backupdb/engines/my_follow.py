@@ -87,17 +87,17 @@ def defaults(session: Session, schema: str) -> tuple[Default, ...]:
 def point(session: Session, schema: str, wanted: Iterable[Default], *, noted: str) -> None:
     """Let the columns of `schema` count by its own sequences; `wanted` was read where the schema was called `noted`."""
     present = {(one.table, one.column): one.sql for one in defaults(session, schema)}
+    clauses: dict[str, list[str]] = {}
     for one in wanted:
         sql = _pointed(one.sql, noted, schema)
-        if present.get((one.table, one.column)) == sql:
-            continue
-        doing = f"letting {schema}.{one.table} count by its own sequence"
+        if present.get((one.table, one.column)) != sql:
+            clauses.setdefault(one.table, []).append(f"ALTER COLUMN {quote(one.column)} SET DEFAULT ({sql})")
+    for table, changes in clauses.items():
+        doing = f"letting {schema}.{table} count by its own sequence"
         # a table with a history takes no other change of its definition
         session.execute("SET SESSION system_versioning_alter_history = KEEP", doing)
-        session.execute(
-            f"ALTER TABLE {quote(schema)}.{quote(one.table)} ALTER COLUMN {quote(one.column)} SET DEFAULT ({sql})",
-            doing,
-        )
+        # all at once: while one column names a sequence that is gone, the table takes no change of another
+        session.execute(f"ALTER TABLE {quote(schema)}.{quote(table)} {', '.join(changes)}", doing)
 
 
 def _pointed(sql: str, old: str, new: str) -> str:
