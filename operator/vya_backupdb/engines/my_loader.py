@@ -10,7 +10,7 @@ from pymysql.constants import SERVER_STATUS
 
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.domain.metadata import TableInfo
-from vya_backupdb.engines import my_errors
+from vya_backupdb.engines import discreet, my_errors
 from vya_backupdb.engines.base import Product, ServerInfo
 from vya_backupdb.engines.loader import UNCOMMITTED, StatementFailed, hang_up
 from vya_backupdb.engines.my_session import Server, quote
@@ -100,8 +100,9 @@ class MyTarget:
             while self._driver._result is not None and self._driver._result.has_next:
                 self._driver.next_result()
         except pymysql.MySQLError as error:
-            final = my_errors.number(error) in my_errors.WRONG
-            raise StatementFailed(my_errors.text(error, self._server.redact), final=final) from error
+            number = my_errors.number(error)
+            said = discreet.mysql(number, my_errors.text(error, self._server.redact))
+            raise StatementFailed(said, final=number in my_errors.WRONG) from error
 
     def copy(self, text: bytes) -> None:
         """Refuse: these servers have no COPY, and the reader gives none."""

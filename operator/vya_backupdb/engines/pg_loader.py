@@ -26,6 +26,7 @@ import psycopg
 from psycopg import pq
 
 from vya_backupdb.domain.errors import BackupDBError
+from vya_backupdb.engines import discreet
 from vya_backupdb.engines.loader import UNCOMMITTED, StatementFailed, hang_up
 from vya_backupdb.engines.pg_session import Server, known_timeouts
 from vya_backupdb.engines.pg_transforms import PgFacts
@@ -171,11 +172,11 @@ class PgTarget:
         return ready
 
     def _failed(self, result: pq.abc.PGresult | None) -> StatementFailed:
-        """Return what the server said: its message, the detail, and where in a COPY it was."""
-        said = [] if result is None else [result.error_field(field) for field in _FIELDS]
-        words = [one.decode("utf-8", "backslashreplace") for one in said if one]
-        text = "; ".join(words) or self._pg.error_message.decode("utf-8", "backslashreplace") or "no answer"
+        """Return what the server said: its message, the detail, and where in a COPY it was, without values of rows."""
+        said = [b"" if result is None else result.error_field(field) or b"" for field in _FIELDS]
         state = None if result is None else result.error_field(pq.DiagnosticField.SQLSTATE)
+        words = discreet.postgresql(state, [one.decode("utf-8", "backslashreplace") for one in said])
+        text = "; ".join(words) or self._pg.error_message.decode("utf-8", "backslashreplace") or "no answer"
         alone = state is not None and self._pg.status == pq.ConnStatus.OK and not state.startswith(_OF_THE_SERVER)
         return StatementFailed(self._redact(" ".join(text.split())), alone=alone, final=_is_final(state))
 
