@@ -94,6 +94,15 @@ async def test_objects_are_found_by_all_of_their_labels(bench: Bench, name: str)
     assert await bench.gateway.find(SCHEDULES, bench.namespace, {}) == []
 
 
+async def test_what_is_applied_may_hold_every_character(bench: Bench, name: str) -> None:
+    """A database may be called by any of them, and the dumper's configuration stands in the CronJob."""
+    text = "\U0001f600 \u00e9 \u2028 \x7f \x85 \ufeff \uffff \\ \" ' # : - {} [] & * ! | > % @ ` \t \n end"
+    odd = cronjob(bench, name)
+    odd["metadata"]["annotations"] = {"note": text}
+    made = await bench.gateway.apply(CRONJOBS, odd, uid=None)
+    assert made["metadata"]["annotations"] == {"note": text}
+
+
 async def test_applying_the_same_again_changes_nothing(bench: Bench, name: str) -> None:
     made = await bench.gateway.apply(CRONJOBS, cronjob(bench, name), uid=None)
     again = await bench.gateway.apply(CRONJOBS, cronjob(bench, name), uid=made["metadata"]["uid"])

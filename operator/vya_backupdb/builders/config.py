@@ -3,8 +3,6 @@
 The text travels in an annotation of the pod, so a Job's configuration is as old as the Job, and no ConfigMap is needed.
 """
 
-import json
-import re
 from typing import Any, Final
 
 from vya_backupdb.domain.config import (
@@ -23,6 +21,7 @@ from vya_backupdb.domain.ids import instance_owner
 from vya_backupdb.domain.specs import BackupInstance, BackupSchedule
 from vya_backupdb.domain.specs_instance import TLS, EngineKind, KeyDerivation, TLSMode
 from vya_backupdb.domain.timeouts import TimeoutsConfig
+from vya_backupdb.domain.yaml_text import yaml_text
 
 MOUNT: Final = "/etc/vya-backupdb"
 BACKUPS: Final = "/backups"
@@ -46,8 +45,6 @@ _SSL_MODES: Final = {
     TLSMode.VERIFY_CA: SSLMode.VERIFY_CA,
     TLSMode.VERIFY_FULL: SSLMode.VERIFY_FULL,
 }
-# JSON text that YAML would refuse (not printable) or fold (its own line breaks) when it stands unescaped
-_NOT_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def app_config(
@@ -80,8 +77,7 @@ def app_config(
 
 def config_text(config: AppConfig) -> str:
     """Return `config` as JSON that is also YAML, whatever characters its names hold."""
-    text = json.dumps(config.model_dump(mode="json", exclude_none=True), ensure_ascii=False, separators=(",", ":"))
-    return _NOT_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return yaml_text(config.model_dump(mode="json", exclude_none=True))
 
 
 def _database(instance: BackupInstance, schedule: BackupSchedule | None) -> DatabaseConfig:

@@ -19,12 +19,14 @@ from kubernetes.aio.client.configuration import Configuration
 
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.redact import Redactor
+from vya_backupdb.domain.yaml_text import yaml_text
 from vya_backupdb.kube.errors import Conflict, KubernetesError, NotFound, Unavailable, map_status
 from vya_backupdb.kube.gateway import CRONJOBS, EVENTS, FIELD_MANAGER, PAGE, Manifest, ResourceType
 
 SECONDS: Final = 30
 _JSON: Final = "application/json"
-_APPLY: Final = "application/apply-patch+yaml"
+#: With the parameter the client takes the text as it is; without it, it would write JSON that no YAML parser reads.
+_APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _MERGE: Final = "application/merge-patch+json"
 _redact = Redactor()
 
@@ -69,7 +71,7 @@ class AioGateway:
             manifest = {**manifest, "metadata": {**meta, "uid": uid}}
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         path = _path(type_, meta["namespace"], meta["name"])
-        return await self._call("PATCH", path, query=query, body=manifest, content_type=_APPLY)
+        return await self._call("PATCH", path, query=query, body=yaml_text(manifest), content_type=_APPLY)
 
     async def suspend(self, namespace: str, name: str, *, uid: str) -> None:
         """Merge ``spec.suspend: true`` into the CronJob of this `uid`."""
