@@ -22,6 +22,8 @@ SOURCE = """
 CREATE TABLE paid (amount money DEFAULT '1234.5'::numeric::money, words text[]) TABLESPACE elsewhere;
 INSERT INTO paid SELECT one::numeric::money, ARRAY[NULL, 'NULL'] FROM unnest(ARRAY['1234.56', '-0.05']) one;
 CREATE INDEX ON paid (amount) TABLESPACE elsewhere;
+CREATE TABLE days (day timestamptz CHECK (day = date_trunc('day', day)), said text CHECK (said::date > '2000-01-01'));
+INSERT INTO days VALUES ('31/01/2026', '31/12/2026');
 CREATE EXTENSION file_fdw;
 CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
 CREATE USER MAPPING FOR PUBLIC SERVER files;
@@ -54,6 +56,8 @@ def test_what_the_target_lacks_or_sets_otherwise_changes_no_value(server: Server
     server.exec("sh", "-c", "echo line > /tmp/elsewhere.txt && chmod a+r /tmp/elsewhere.txt")
     with server.session() as run:
         run("ALTER DATABASE elsewhere SET lc_monetary = 'de_DE.utf8'")
+        run("ALTER DATABASE elsewhere SET TimeZone = 'Pacific/Auckland'")
+        run("ALTER DATABASE elsewhere SET DateStyle = 'SQL, DMY'")
         run("SET allow_in_place_tablespaces = on")
         run("CREATE TABLESPACE elsewhere LOCATION ''")
     server.sql(SOURCE, database=source)

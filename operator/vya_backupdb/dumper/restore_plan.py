@@ -193,9 +193,14 @@ def _options(request: Request, source: Source) -> LoadOptions:
     options = LoadOptions(tables=request.tables, owners=request.owners, definers=request.definers)
     if source.metadata is None:
         return replace(options, foreign=True)
-    # of the server's own only what gives the text of a dump its meaning
-    amounts = source.metadata.server_settings.get("lc_monetary")
-    settings = (*source.settings.settings, *((f"lc_monetary={amounts}",) if amounts else ()))
+    # of the server's own what gives the words of a dump, or of a CHECK, their meaning. What the database itself sets is
+    # later, and so counts; but amounts of money are in the dump as the account that made it was shown them.
+    known = source.metadata.server_settings
+    ours = [
+        f"{name}={known[name]}" for name in ("TimeZone", "DateStyle", "default_text_search_config") if name in known
+    ]
+    amounts = [f"lc_monetary={known['lc_monetary']}"] if "lc_monetary" in known else []
+    settings = (*ours, *source.settings.settings, *amounts)
     return replace(
         options,
         source=source.metadata.backup_info.database_name,

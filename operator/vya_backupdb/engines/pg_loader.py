@@ -10,7 +10,8 @@ source's sessions, and a statement that misses a name is tried again under it. W
 under a name of its own (``app.tenant``) such a function may ask for, too: it is set from the start.
 
 What an account or a server sets for its sessions could give the file's words another meaning: an array's NULL would
-become a text, and amounts of money are written by the source's ``lc_monetary``. Both are set as the dump has them.
+become a text, and amounts of money are written by the source's ``lc_monetary``. Both are set as the dump has them, and
+so are time zone, style of dates and language of searches, by which a CHECK may judge the source's rows.
 
 Event triggers are made last of all: pg_dump fills materialized views behind them, and one that forbids changes of
 definitions would forbid that.
@@ -210,6 +211,8 @@ _MONEY: Final = b"""
     SELECT pg_catalog.format('%I.%I', c.relname, a.attname) FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'f')
     WHERE a.atttypid IN (790, 791) AND NOT a.attisdropped AND c.oid >= 16384 ORDER BY 1 LIMIT 1"""
+#: What a CHECK may ask for: a row that was right where it was made must be right here.
+_MEANINGS: Final = {"TimeZone", "DateStyle", "default_text_search_config"}
 #: Of a session that loads, whatever account and server say: as they are everywhere but where somebody changed them.
 _PINS: Final = {"array_nulls": "on", "transform_null_equals": "off"}
 _DEFAULT_PATH: Final = '"$user", public'
@@ -235,7 +238,7 @@ def target(
         theirs = {name: value for name, _, value in (one.partition("=") for one in settings)}
         made = PgTarget(connection, server, theirs.get("search_path", _DEFAULT_PATH))
         for name, value in theirs.items():
-            if "." in name:
+            if "." in name or name in _MEANINGS:
                 made.set(name, value)
         if "lc_monetary" in theirs:
             made.write_amounts(theirs["lc_monetary"])
