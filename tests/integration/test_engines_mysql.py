@@ -14,9 +14,10 @@ from tests.fixtures.scratch_databases import (
 )
 from tests.servers import Server
 
-from vya_backupdb.domain.errors import DumpFailed
+from vya_backupdb.domain.errors import DumpFailed, RestoreFailed
 from vya_backupdb.domain.schema import diff
 from vya_backupdb.dumper.same_schema import require_same_rows
+from vya_backupdb.engines.loading import LoadOptions
 
 
 def test_everything_in_a_database_comes_back(my: Rig, make: Make) -> None:
@@ -103,6 +104,31 @@ def test_options_that_a_definition_says_otherwise_or_as_a_comment_are_no_differe
     assert diff(before, after) == ()
     run(maria.server, target, "ALTER TABLE d PAGE_COMPRESSED=0")
     assert [str(one) for one in diff(before, maria.engine.schema(target))] == ["table d (options)"]
+
+
+def test_what_goes_by_the_time_zone_is_told_and_mariadb_takes_its_rows_again(my: Rig, make: Make) -> None:
+    """A dump has TIMESTAMP in UTC, where ten o'clock of the session that wrote the row is not ten."""
+    source, target = make(my.server, "zones"), make(my.server, "zones 2", exists=False)
+    run(
+        my.server, source, "SET time_zone = '+09:00'",
+        "CREATE TABLE t (at timestamp NULL, CONSTRAINT open_at CHECK (HOUR(at) BETWEEN 9 AND 17))",
+        "CREATE TABLE g (at timestamp NULL, h int AS (HOUR(at)) STORED, i int AS (h + 1) STORED, j int CHECK (j > 0))",
+        "INSERT INTO t VALUES ('2026-01-01 10:00:00')",
+    )  # fmt: skip
+    is_mysql = my.server.product == "mysql"
+    (found,) = (one for one in my.engine.inspect(source) if one.reason == "TimeZoned")
+    assert ("g.h" in found.message, "t.open_at" in found.message) == (True, is_mysql)
+    assert not {"g.i", "j"} & set(found.message.replace(",", " ").split())
+    dumped = my.dump(source)
+    my.engine.create(target, dumped.snapshot.settings)
+    if is_mysql:
+        with pytest.raises(RestoreFailed, match="open_at"):
+            my.load(dumped.sql, target, LoadOptions(source=source))
+        return
+    my.load(dumped.sql, target, LoadOptions(source=source))
+    assert my.server.sql("SELECT count(*) FROM t", database=target) == [(1,)]
+    with pytest.raises(pymysql.Error, match="open_at"):
+        my.server.sql("SET time_zone = '+00:00'; INSERT INTO t SELECT * FROM t", database=target)
 
 
 def test_history_of_versioned_tables_comes_back(maria: Rig, make: Make) -> None:

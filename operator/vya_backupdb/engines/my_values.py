@@ -2,6 +2,8 @@
 
 - The servers write a FLOAT with six digits, and there is no way to have more: 16777216 comes back as 16777200.
 - Tables that only show rows which lie elsewhere (in a file, on another server): the clients write none of these.
+- They ask for TIMESTAMP in UTC, and so a restore works out in UTC what goes by the session's time zone: a stored column
+  may get another value, and MySQL refuse a row by a CHECK (MariaDB is told not to ask).
 - The clients read all text as utf8mb4. A byte that means nothing in a column's character set, as in text that an
   application wrote in another one, comes as ``?``. Such rows are counted: the data is asked, of old character sets.
 """
@@ -23,6 +25,15 @@ _MERGES: Final = frozenset({"MRG_MYISAM", "MRG_ISAM"})
 _ENGINES: Final = """
     SELECT TABLE_SCHEMA AS s, TABLE_NAME AS name, ENGINE AS engine FROM information_schema.TABLES
     WHERE TABLE_SCHEMA = :db AND TABLE_TYPE = 'BASE TABLE' AND ENGINE <> 'InnoDB'"""
+_ZONED: Final = """
+    SELECT TABLE_SCHEMA AS s, TABLE_NAME AS tab, COLUMN_NAME AS name, DATA_TYPE AS type, GENERATION_EXPRESSION AS text
+    FROM information_schema.COLUMNS
+    WHERE TABLE_SCHEMA = :db AND (DATA_TYPE = 'timestamp' OR EXTRA LIKE '%STORED%')"""
+_CHECKS: Final = """
+    SELECT t.TABLE_SCHEMA AS s, t.TABLE_NAME AS tab, c.CONSTRAINT_NAME AS name, c.CHECK_CLAUSE AS text
+    FROM information_schema.TABLE_CONSTRAINTS t JOIN information_schema.CHECK_CONSTRAINTS c
+      ON c.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = t.CONSTRAINT_NAME
+    WHERE t.TABLE_SCHEMA = :db AND t.CONSTRAINT_TYPE = 'CHECK' AND t.ENFORCED = 'YES'"""
 _COLUMNS: Final = """
     SELECT c.TABLE_SCHEMA AS s, c.TABLE_NAME AS tab, c.COLUMN_NAME AS name, c.DATA_TYPE AS type,
       c.CHARACTER_SET_NAME AS charset
@@ -37,6 +48,7 @@ _COLUMNS: Final = """
 def of_database(session: Session, product: Product, database: str) -> Iterator[Finding]:
     """Yield what is to be said of the values of `database`."""
     yield from _elsewhere(session, database)
+    yield from _zoned(session, product, database)
     rows = session.rows(_COLUMNS, f"reading the columns of {database!r}", db=database)
     columns = {(str(row["tab"]), str(row["name"])): row for row in rows if row["s"] == database}
     floats = sorted(f"{table}.{name}" for (table, name), row in columns.items() if row["type"] == "float")
@@ -63,6 +75,30 @@ def _elsewhere(session: Session, database: str) -> Iterator[Finding]:
         shown = names([f"{name} ({engines[name]})" for name in found])
         text = f"rows of {database!r} that lie in files or on other servers are in no dump: {shown}"
         yield note("RowsElsewhere", text, "back them up where they lie")
+
+
+def _zoned(session: Session, product: Product, database: str) -> Iterator[Finding]:
+    rows = session.rows(_ZONED, f"reading the generated columns of {database!r}", db=database)
+    there = [row for row in rows if row["s"] == database]
+    moments: dict[str, list[str]] = {}
+    for row in there:
+        if row["type"] == "timestamp":
+            moments.setdefault(str(row["tab"]), []).append(quote(str(row["name"])))
+    if not moments:
+        return
+    if product == "MySQL":
+        checks = session.rows(_CHECKS, f"reading the checks of {database!r}", db=database)
+        there += [row for row in checks if row["s"] == database]
+    found = [
+        f"{row['tab']}.{row['name']}"
+        for row in there
+        if row["text"] and any(name in str(row["text"]) for name in moments.get(str(row["tab"]), ()))
+    ]
+    if found:
+        text = (
+            f"what a restore works out in UTC of TIMESTAMP columns may differ, in {database!r}: {names(sorted(found))}"
+        )
+        yield note("TimeZoned", text, "use DATETIME columns, or take the time zone out of the expression")
 
 
 def _lost_characters(

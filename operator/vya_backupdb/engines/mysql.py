@@ -287,7 +287,8 @@ class MySQL:
 
         reader = MyReader(my_loader.packet_limit(self._server))
         rules = MyRules(options, my_loader.facts(self._server, self._info), database)
-        with my_loader.target(self._server, self._product, database) as target:
+        own = options.source is not None
+        with my_loader.target(self._server, self._product, database, own=own) as target:
             yield FileLoader(reader, rules, target, database=database, redact=self._redact)
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
