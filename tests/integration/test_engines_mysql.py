@@ -131,6 +131,25 @@ def test_what_goes_by_the_time_zone_is_told_and_mariadb_takes_its_rows_again(my:
         my.server.sql("SET time_zone = '+00:00'; INSERT INTO t SELECT * FROM t", database=target)
 
 
+def test_a_table_of_times_when_innodb_was_not_strict_comes_back(my: Rig, make: Make) -> None:
+    """Its rows might get too long, or it has a format that is none: a strict server makes no such table."""
+    source, target = make(my.server, "lax"), make(my.server, "lax 2", exists=False)
+    columns = ", ".join(f"c{number} varchar(255) CHARACTER SET latin1" for number in range(60))
+    run(
+        my.server, source, "SET SESSION innodb_strict_mode = OFF",
+        f"CREATE TABLE wide (id int PRIMARY KEY, {columns}) ROW_FORMAT=COMPACT",
+        "CREATE TABLE fixed (id int PRIMARY KEY) ROW_FORMAT=FIXED", "INSERT INTO wide (id) VALUES (1)",
+    )  # fmt: skip
+    dumped = my.dump(source)
+    my.engine.create(target, dumped.snapshot.settings)
+    my.load(dumped.sql, target, LoadOptions(source=source))
+    assert diff(my.engine.schema(source), my.engine.schema(target)) == ()
+    assert my.engine.count(target).rows == 1
+    # a foreign file is taken as the server takes it
+    with pytest.raises(RestoreFailed, match=r"Row size too large|Wrong create options"):
+        my.load(dumped.sql, make(my.server, "lax 3"))
+
+
 def test_history_of_versioned_tables_comes_back(maria: Rig, make: Make) -> None:
     source = make(
         maria.server, "versions", "CREATE TABLE t (a int) WITH SYSTEM VERSIONING", "CREATE SEQUENCE s START 5"

@@ -31,6 +31,7 @@ _TABLES: Final = (
     "SELECT TABLE_SCHEMA, DATABASE(), TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES"
     " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1"
 )
+_OF_OWN: Final = (b"SET SESSION check_constraint_checks = OFF", b"SET SESSION innodb_strict_mode = OFF")
 _SETTINGS: Final = "SET SESSION wait_timeout = 86400, net_read_timeout = 3600, net_write_timeout = 3600"
 _RIGHTS: Final = "SELECT DISTINCT PRIVILEGE_TYPE AS name FROM information_schema.USER_PRIVILEGES"
 _SET_DEFINERS: Final = frozenset({"SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER"})
@@ -126,16 +127,18 @@ class MyTarget:
 def target(server: Server, product: Product, database: str, *, own: bool) -> Iterator[MyTarget]:
     """Connect to `database` for a load. When the block fails, its session is ended on the server, too.
 
-    The rows of a backup of our `own` have passed the checks of their tables, perhaps under another time zone than the
-    dump's: where the server can be told so (MariaDB), it does not ask again.
+    A backup of our `own` holds what a server had. Its rows have passed the checks of their tables, perhaps under
+    another time zone than the dump's: where the server can be told so (MariaDB), it does not ask again. Its tables may
+    be of a time when InnoDB was not strict about rows that may get too long, or formats: it takes them as it did.
     """
     with server.driver(database) as driver:
         identity = driver.identity
         made = MyTarget(driver, server)
         try:
             made.execute((_SETTINGS + ", max_statement_time = 0" * (product == "MariaDB")).encode())
-            if own and product == "MariaDB":
-                made.execute(b"SET SESSION check_constraint_checks = OFF")
+            for setting in _OF_OWN if own else ():
+                with suppress(StatementFailed):  # MySQL has no checks to switch off, and asks for a right
+                    made.execute(setting)
             made.execute(f"SET SESSION sql_mode = '{_mode(server)}'".encode())
             yield made
         except BaseException:
