@@ -57,14 +57,13 @@ async def _operate(settings: OperatorSettings) -> int:
         reconciler = Reconciler(gateway, settings.jobs, clock)
         health = Health(asyncio.get_running_loop().time, settings.resync_seconds)
         workers = Workers(reconciler.reconcile, reconciler.show, clock, health.beat)
-        await _until_listed(reconciler, workers, health, settings)
+        # kopf ends when one of its watches is refused for a minute, and a deleted namespace took its role along
+        watched = await until_listed(reconciler, workers, health, settings)
         work = [
             asyncio.create_task(workers.run(f"worker-{number}"), name=f"worker-{number}")
             for number in range(settings.workers)
         ]
-        work.append(asyncio.create_task(_resync(reconciler, workers, health, settings), name="resync"))
-        # kopf ends when one of its watches is refused for a minute, and a deleted namespace took its role along
-        watched = await reconciler.readable(settings.namespaces)
+        work.append(asyncio.create_task(resync(reconciler, workers, health, settings, watched), name="resync"))
         doorbell = asyncio.create_task(listen(workers.ring, health, settings, watched, Ending()), name="kopf")
         return await _until_the_first_ends([doorbell, *work])
 
@@ -76,13 +75,18 @@ def _obey_signals() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-async def _until_listed(reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings) -> None:
-    """Wait until our kinds can be listed: kopf does not notice CRDs that come after it."""
+async def until_listed(
+    reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings
+) -> tuple[str, ...]:
+    """Wait until our kinds can be listed, and return in which namespaces; none where all of them were asked for.
+
+    kopf does not notice CRDs that come after it.
+    """
     told = ""
     while True:
         try:
             await _ring_all(reconciler, workers, health, settings)
-            return
+            return await reconciler.readable(settings.namespaces)
         except KubernetesError as error:
             hint = "the CRDs are not installed" if isinstance(error, NotFound) else "is the role bound?"
             if str(error) != told:
@@ -91,14 +95,26 @@ async def _until_listed(reconciler: Reconciler, workers: Workers, health: Health
         await asyncio.sleep(FIRST_LIST_SECONDS)
 
 
-async def _resync(reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings) -> None:
-    """Ring for every object from time to time, so that a lost event is a delay and not a loss."""
+async def resync(
+    reconciler: Reconciler, workers: Workers, health: Health, settings: OperatorSettings, watched: tuple[str, ...]
+) -> None:
+    """Ring for every object from time to time, so that a lost event is a delay and not a loss.
+
+    Return, to be started anew, when a namespace that was refused at the start, and so is not `watched`, can be listed:
+    a role may be bound a moment after the operator has begun.
+    """
     pause: float = settings.resync_seconds
     while True:
         await asyncio.sleep(pause)
         try:
             await _ring_all(reconciler, workers, health, settings)
             pause = settings.resync_seconds
+            # asked for only where something is missing: the question costs as much as the list itself
+            missing = set(settings.namespaces) - set(watched)
+            came = missing.intersection(await reconciler.readable(settings.namespaces)) if missing else ()
+            if came:
+                logger.warning("%s can be listed now; the operator starts anew to watch it", ", ".join(sorted(came)))
+                return
         except KubernetesError as error:
             pause = min(RETRY_LIST_SECONDS, settings.resync_seconds)
             logger.warning("cannot list the objects: %s; again in %.0f s", error, pause)
