@@ -7,6 +7,7 @@ tables stand for. By hand psql would go on after an error there; we stop at erro
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.clients import clients_of
 from tests.fixtures.engine_rig import Rig
@@ -24,6 +25,11 @@ INSERT INTO paid SELECT one::numeric::money, ARRAY[NULL, 'NULL'] FROM unnest(ARR
 CREATE INDEX ON paid (amount) TABLESPACE elsewhere;
 CREATE TABLE days (day timestamptz CHECK (day = date_trunc('day', day)), said text CHECK (said::date > '2000-01-01'));
 INSERT INTO days VALUES ('31/01/2026', '31/12/2026');
+CREATE TABLE parents (id int PRIMARY KEY);
+CREATE TABLE children (parent int REFERENCES parents DEFERRABLE);
+SET session_replication_role = replica;
+INSERT INTO children VALUES (5);
+RESET session_replication_role;
 CREATE EXTENSION file_fdw;
 CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
 CREATE USER MAPPING FOR PUBLIC SERVER files;
@@ -78,7 +84,11 @@ def test_what_the_target_lacks_or_sets_otherwise_changes_no_value(server: Server
     assert report.exit_code == 0
     assert report.restored is not None
     done = {name.name: name.sentence for name in report.restored.transforms}
-    assert set(done) == {"restrict", "tablespace", "refresh"}
+    assert set(done) == {"restrict", "tablespace", "refresh", "unvalidated"}
+    assert "children_parent_fkey of public.children" in done["unvalidated"]
+    assert server.sql("SELECT parent FROM children", database=target) == [(5,)]
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        server.sql("INSERT INTO children VALUES (6)", database=target)
     assert "public.read (could not open file" in done["refresh"]
     assert "public.read_again" in done["refresh"]
     populated = "SELECT relname, relispopulated FROM pg_class WHERE relkind = 'm' ORDER BY 1"

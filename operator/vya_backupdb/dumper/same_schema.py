@@ -17,8 +17,11 @@ from vya_backupdb.engines.base import Count
 _SHOWN: Final = 5
 #: What a dump makes for roles alone, so that it goes with them.
 _OF_ROLES: Final = frozenset({"policy", "default privileges"})
-#: How a view differs that could not be filled, beside what may differ anyway.
-_EMPTY_VIEW: Final = {"structure": ("populated",), "definition": (), "labels": ()}
+#: By transforms of the load, how an object differs then: a view that could not be filled, a key that rows do not keep.
+_TOLD: Final = {
+    "refresh": {"structure": ("populated",), "definition": (), "labels": ()},
+    "unvalidated": {"structure": ("validated",), "definition": (), "labels": ()},
+}
 _HINT: Final = "Nothing was kept; see the log of the database server, and restore again."
 
 
@@ -44,7 +47,7 @@ def require_same_schema(
 
 def _is_told(change: Change, transforms: Collection[str]) -> bool:
     """Whether a transform does this: another collation changes columns and more, a left-out role what hangs on it."""
-    if "refresh" in transforms and change.attributes == _EMPTY_VIEW:
+    if any(change.attributes == _TOLD[name] for name in _TOLD.keys() & set(transforms)):
         return True
     return "collation" in transforms or ("grant" in transforms and change.kind in _OF_ROLES)
 

@@ -25,12 +25,12 @@ class StatementFailed(Exception):
     """A server's refusal of one statement, in its own words, on one line, redacted.
 
     `alone`: it concerns that statement alone; the session goes on, and the server lacks nothing. `final`: the same
-    statement on the same server would be refused again, because it is wrong.
+    statement on the same server would be refused again, because it is wrong. `state`: PostgreSQL's SQLSTATE.
     """
 
-    def __init__(self, message: str, *, alone: bool = False, final: bool = False) -> None:
+    def __init__(self, message: str, *, alone: bool = False, final: bool = False, state: str = "") -> None:
         super().__init__(message)
-        self.alone, self.final = alone, final
+        self.alone, self.final, self.state = alone, final, state
 
 
 class Target(Protocol):
@@ -171,12 +171,21 @@ class FileLoader:
         try:
             act()
         except StatementFailed as error:
-            if error.alone and self._rules.forgives(statement, str(error)):
-                return
-            where = f"statement {self._statements} on line {statement.line}"
-            message = f"loading into {self._database!r}: {where}, {self._redact(head(statement.text))!r}: {error}"
-            failed = RestoreImpossible if error.final else RestoreFailed
-            raise failed(message, hint=stderr.hint_for(str(error))) from error
+            if not self._done_instead(statement, error):
+                where = f"statement {self._statements} on line {statement.line}"
+                message = f"loading into {self._database!r}: {where}, {self._redact(head(statement.text))!r}: {error}"
+                failed = RestoreImpossible if error.final else RestoreFailed
+                raise failed(message, hint=stderr.hint_for(str(error))) from error
+
+    def _done_instead(self, statement: Statement, error: StatementFailed) -> bool:
+        """Do what the rules know in the place of a statement that was refused; return whether that went well."""
+        text = self._rules.instead(statement, error.state, str(error)) if error.alone else None
+        try:
+            if text:
+                self._target.execute(text)
+        except StatementFailed:
+            return False
+        return text is not None
 
 
 def head(text: bytes) -> str:

@@ -136,10 +136,8 @@ class MyRules:
         """See `transforms.Rules.command`: the only one that the reader knows is the sandbox line."""
         self.notes.transform("sandbox")
 
-    def forgives(self, statement: Statement, why: str) -> bool:
-        """See `transforms.Rules.forgives`: nothing is forgiven here."""
-        del statement, why
-        return False
+    def instead(self, statement: Statement, state: str, why: str) -> None:
+        """See `transforms.Rules.instead`: a refusal is an error here."""
 
     def _judged(self, statement: Statement, pieces: Sequence[Token], first: str) -> Verdict:
         # what a routine's body does, it does when it is called

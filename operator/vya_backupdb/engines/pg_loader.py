@@ -179,7 +179,8 @@ class PgTarget:
         words = discreet.postgresql(state, [one.decode("utf-8", "backslashreplace") for one in said])
         text = "; ".join(words) or self._pg.error_message.decode("utf-8", "backslashreplace") or "no answer"
         alone = state is not None and self._pg.status == pq.ConnStatus.OK and not state.startswith(_OF_THE_SERVER)
-        return StatementFailed(self._redact(" ".join(text.split())), alone=alone, final=_is_final(state))
+        code = (state or b"").decode()
+        return StatementFailed(self._redact(" ".join(text.split())), alone=alone, final=_is_final(state), state=code)
 
     def _broken(self, error: psycopg.Error) -> StatementFailed:
         return StatementFailed(self._redact(" ".join(str(error).split())))

@@ -22,6 +22,11 @@ from vya_backupdb.engines.transforms import BY_HAND, DatabaseLines, Notes, Verdi
 #: As pg_dump writes it.
 _REFRESH: Final = re.compile(rb"REFRESH\s+MATERIALIZED\s+VIEW\s+(.+)", re.IGNORECASE | re.DOTALL)
 _SHOWN: Final = 120
+_FOREIGN_KEY: Final = re.compile(
+    rb'ALTER TABLE (?:ONLY )?("(?:[^"]|"")+"\."(?:[^"]|"")+")\s+ADD CONSTRAINT ("(?:[^"]|"")+") FOREIGN KEY\b'
+)
+#: The SQLSTATE of a row that refers to none.
+_NO_PARTNER: Final = "23503"
 _RESTRICT: Final = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+")
 _CONNECT: Final = re.compile(
     rb"""\\c(?:onnect)?[ \t]+(?:-reuse-previous=on[ \t]+"dbname='(?P<odd>(?:[^'\\"]|\\[\\'])+)'"|"""
@@ -115,14 +120,23 @@ class PgRules:
             return Verdict.PASS
         return self._unknown(statement, first)
 
-    def forgives(self, statement: Statement, why: str) -> bool:
-        """See `transforms.Rules.forgives`: rows that a view computes are lost to nobody, and can be had later."""
-        refreshed = _REFRESH.match(statement.text)
-        if refreshed is None:
-            return False
-        name = refreshed[1].decode(self._codec, "backslashreplace").replace('"', "")
-        self.notes.transform("refresh", f"{name} ({why[:_SHOWN]})")
-        return True
+    def instead(self, statement: Statement, state: str, why: str) -> bytes | None:
+        """See `transforms.Rules.instead`.
+
+        Rows that a view computes are lost to nobody, and can be had later. Rows that keep no foreign key were in the
+        source, however they came there: better they are here, and the key holds for the next ones, than neither.
+        """
+        refreshed, key = _REFRESH.match(statement.text), _FOREIGN_KEY.match(statement.text)
+        if refreshed is not None:
+            self.notes.transform("refresh", f"{self._plain(refreshed[1])} ({why[:_SHOWN]})")
+            return b""
+        if key is not None and state == _NO_PARTNER:
+            self.notes.transform("unvalidated", f"{self._plain(key[2])} of {self._plain(key[1])}")
+            return statement.text + b" NOT VALID"
+        return None
+
+    def _plain(self, name: bytes) -> str:
+        return name.decode(self._codec, "backslashreplace").replace('"', "")
 
     def command(self, command: Command) -> None:
         """See `transforms.Rules.command`."""

@@ -21,6 +21,7 @@ SENTENCES: Final = {
     "grant": "leave out privileges and policies of roles that are missing here: {}",
     "tablespace": "put into the default tablespace what lies in those that this server lacks: {}",
     "refresh": "leave materialized views empty that could not be filled here (REFRESH them later): {}",
+    "unvalidated": "take foreign keys that rows of the backup do not keep as NOT VALID, as they were in effect: {}",
     "replication": "leave out lines about GTIDs and the binary log, which belong to the server that was dumped",
     "definer": "make the restoring account the definer, which may not set another one or was told so: {}",
     "collation": "take the nearest collation for those that this server lacks: {}",
@@ -145,8 +146,12 @@ class Rules(Protocol):
     def command(self, command: Command) -> None:
         """Leave out a client's command, or refuse it."""
 
-    def forgives(self, statement: Statement, why: str) -> bool:
-        """Note that the server refused `statement`, and return True, if nothing is lost by that; `why` in its words."""
+    def instead(self, statement: Statement, state: str, why: str) -> bytes | None:
+        """Return what to execute in the place of `statement`, which the server refused.
+
+        `state` is its code, `why` its words. Empty: nothing, for nothing is lost. None: it is an error. What is done
+        instead is noted.
+        """
 
     @property
     def databases(self) -> tuple[str, ...]:
