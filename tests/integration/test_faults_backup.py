@@ -156,3 +156,21 @@ def test_another_instance_is_kept_out_of_the_tree(workspace: Workspace, database
     assert taken.code == ExitCode.TREE_OWNED_BY_ANOTHER
     assert "remove its .owner.json" in taken.err
     assert workspace.files() == before
+
+
+def test_a_job_by_hand_takes_no_other_jobs_backups_for_its_own(workspace: Workspace, database: str) -> None:
+    """A run is called like its Job: a second one of the same name would find everything done, and call that success."""
+    workspace.config["schedule"] = "nightly"
+    scheduled = ("--reason", "scheduled", "--run-id")
+    for run in ("by-hand", "nightly-backup-29391234"):
+        assert backup(workspace, *scheduled, run, "--job-uid", "1").code == 0
+        again = backup(workspace, *scheduled, run, "--job-uid", "1")
+        assert (again.code, "AlreadyDone" in again.out) == (0, True)
+    before = workspace.files()
+    taken = backup(workspace, *scheduled, "by-hand", "--job-uid", "2")
+    assert taken.code == ExitCode.RUN_NAME_TAKEN
+    assert "a name of its own" in taken.err
+    assert workspace.files() == before
+    # one slot is one run, whichever Job it is; so is one value of a trigger
+    for reason, run in (("scheduled", "nightly-backup-29391234"), ("manual", "by-hand")):
+        assert backup(workspace, "--reason", reason, "--run-id", run, "--job-uid", "2").code == 0

@@ -22,6 +22,7 @@ MANUAL_TRIGGER: Final = f"{PREFIX}/manual-trigger"
 #: Annotation of a pod: the dumper's whole configuration.
 CONFIG: Final = f"{PREFIX}/config"
 JOB_NAME: Final = "batch.kubernetes.io/job-name"
+JOB_UID: Final = "batch.kubernetes.io/controller-uid"
 
 _MAX_VALUE: Final = 63
 _VALUE: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")

@@ -95,7 +95,11 @@ def _container(instance: BackupInstance, settings: JobSettings, words: tuple[str
         {"name": "VYA_BACKUPDB_TERMINATION_LOG", "value": TERMINATION_LOG},
     ]
     if reason is not None:
-        environment.append({"name": "VYA_BACKUPDB_REASON", "value": reason})
+        job_uid = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{labels.JOB_UID}']"}}
+        environment += [
+            {"name": "VYA_BACKUPDB_REASON", "value": reason},
+            {"name": "VYA_BACKUPDB_JOB_UID", "valueFrom": job_uid},
+        ]
     return {
         "name": "dumper",
         "image": settings.dumper_image,

@@ -49,6 +49,7 @@ def backup(
     run_id: options.RunId = None,
     reason: Annotated[Reason, typer.Option("--reason", envvar="VYA_BACKUPDB_REASON", hidden=True)] = Reason.CLI,
     termination_log: options.TerminationLog = None,
+    job_uid: Annotated[str | None, typer.Option("--job-uid", envvar="VYA_BACKUPDB_JOB_UID", hidden=True)] = None,
 ) -> int:
     """Back up every database, and the users and roles, of an instance.
 
@@ -66,7 +67,8 @@ def backup(
     with working(invocation, app, wanted) as tools:
         if only_plan:
             return _plan(app, found, tuple(databases or ()), tools, wanted)
-        order = Order(run, reason.value, parallel or app.run.parallelism, tuple(databases or ()))
+        parallelism = parallel or app.run.parallelism
+        order = Order(run, reason.value, parallelism, tuple(databases or ()), job_uid=job_uid)
         reports = _run_all(invocation, app, found, order, tools)
     _show(found, reports, wanted)
     return _exit_code(reports)

@@ -19,6 +19,7 @@ BackupDBError
 │   ├── NoSpace
 │   ├── TreeOwnedByAnother
 │   └── BackupCorrupt
+├── RunNameTaken            another Job of this name has backed up before
 ├── DumpFailed              client's exit, marker, bytes, stderr, or a table changed under the dump
 ├── RestoreError
 │   ├── TargetExists
@@ -157,6 +158,12 @@ class BackupCorrupt(StorageError):
     """A backup whose files do not match its metadata, or whose metadata is damaged."""
 
     exit_code = ExitCode.BACKUP_CORRUPT
+
+
+class RunNameTaken(BackupDBError):
+    """A run's id is its Job's name, and another Job of this name has backed up before."""
+
+    exit_code = ExitCode.RUN_NAME_TAKEN
 
 
 class DumpFailed(BackupDBError):

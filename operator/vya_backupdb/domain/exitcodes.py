@@ -71,6 +71,7 @@ class ExitCode(int, Enum):
         False,
         "the server refused what the dump holds, and would again; the target is as it was",
     )
+    RUN_NAME_TAKEN = 52, "RunNameTaken", False, "another Job of this name has backed up here before; nothing was done"
 
 
 def of(code: int) -> ExitCode | None:

@@ -132,6 +132,7 @@ class RunReport(Model):
     version: Literal[1] = 1
     operation: Operation
     run: str
+    job_uid: str | None = Field(default=None, description="of the Job that is the run, where there is one")
     reason: str
     message: str
     exit_code: Code

@@ -33,13 +33,21 @@ class Verdict:
 class Progress:
     """The rows of one backup run. Rows of names that were announced but did not end yet are ``running``."""
 
-    def __init__(self, run: RunId, *, clock: Callable[[], datetime], deliver: Delivery) -> None:
+    def __init__(
+        self, run: RunId, *, clock: Callable[[], datetime], deliver: Delivery, job_uid: str | None = None
+    ) -> None:
         self._lock = threading.Lock()
         self._clock, self._deliver = clock, deliver
         self._rows: dict[tuple[Kind, str], DatabaseRow] = {}
         self._sent = -math.inf
         self.report = RunReport(
-            operation="backup", run=run, reason=RUNNING, message="the run goes on", exit_code=0, started_at=clock()
+            operation="backup",
+            run=run,
+            job_uid=job_uid,
+            reason=RUNNING,
+            message="the run goes on",
+            exit_code=0,
+            started_at=clock(),
         )
 
     def announce(self, names: Iterable[tuple[Kind, str]]) -> None:

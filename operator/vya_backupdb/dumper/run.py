@@ -17,13 +17,15 @@ from vya_backupdb.domain.errors import (
     DumpFailed,
     NotFound,
     NothingVisible,
+    RunNameTaken,
     StorageError,
     TreeOwnedByAnother,
 )
 from vya_backupdb.domain.exitcodes import ExitCode
-from vya_backupdb.domain.ids import RunId
+from vya_backupdb.domain.ids import RunId, child_name
 from vya_backupdb.domain.metadata import BackupMetadata
 from vya_backupdb.domain.report import DatabaseRow, RunReport, ServerReport, StorageReport
+from vya_backupdb.domain.schedule import scheduled_time
 from vya_backupdb.dumper import backup
 from vya_backupdb.dumper import users as users_file
 from vya_backupdb.dumper.backup import Made, Run
@@ -55,6 +57,7 @@ class Order:
     parallelism: int
     databases: tuple[str, ...] = ()
     only_users: bool = False
+    job_uid: str | None = None
 
 
 def run_backup(session: Session, order: Order, deliver: Delivery) -> RunReport:
@@ -66,6 +69,7 @@ def run_backup(session: Session, order: Order, deliver: Delivery) -> RunReport:
     # first of all: a run of the same name may be complete in a tree that is another's
     tree.require_owner(session.app.owner)
     before = tree.run(order.run)
+    _require_own_name(session, order, before)
     if before is not None and before.exit_code == ExitCode.OK and before.finished_at is not None:
         return _already_done(session, before, deliver)
     session.tools.stop.check()
@@ -86,6 +90,23 @@ def run_backup(session: Session, order: Order, deliver: Delivery) -> RunReport:
             raise
 
 
+def _require_own_name(session: Session, order: Order, before: RunReport | None) -> None:
+    """Raise RunNameTaken if a Job made by hand from the CronJob has the name of one that backed up before.
+
+    It would find that one's backups, count them as its own, and make none. Whoever triggers a run, or schedules it,
+    means the same run by the same name.
+    """
+    if before is None or order.job_uid is None or before.job_uid == order.job_uid or order.reason != "scheduled":
+        return
+    cron_job = child_name(session.app.schedule, "backup") if session.app.schedule else None
+    by_hand = scheduled_time(order.run, cron_job=cron_job) is None
+    if by_hand and any(row.status == "success" for row in before.databases):
+        raise RunNameTaken(
+            f"another Job {order.run} backed up here on {before.started_at:%Y-%m-%d}; under its name nothing is done",
+            hint="Make the Job with a name of its own, such as one that ends in the time.",
+        )
+
+
 def _save_early_failure(session: Session, order: Order, error: BackupDBError) -> None:
     """Note on the volume that the run could not begin, for `list`; the error itself is told by whoever called us."""
     now = session.tools.clock()
@@ -93,6 +114,7 @@ def _save_early_failure(session: Session, order: Order, error: BackupDBError) ->
     report = RunReport(
         operation="backup",
         run=order.run,
+        job_uid=order.job_uid,
         reason=error.exit_code.reason,
         message=message,
         exit_code=error.exit_code,
@@ -118,7 +140,7 @@ class _Backup:
     def __init__(self, session: Session, order: Order, server: Server, deliver: Delivery, *, is_retry: bool) -> None:
         self._session, self._order, self._server = session, order, server
         self._run = Run(order.run, order.reason, server)
-        self._progress = Progress(order.run, clock=session.tools.clock, deliver=deliver)
+        self._progress = Progress(order.run, job_uid=order.job_uid, clock=session.tools.clock, deliver=deliver)
         # all of a large tree's metadata is read only where it is of use
         stored = self._look() if is_retry or session.tools.wants_estimates else []
         self._committed = {key: one for key, one in stored if is_retry and made_by(one) == order.run}
