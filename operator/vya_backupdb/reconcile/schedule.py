@@ -148,12 +148,20 @@ class _Pass:
             return Trouble(Reason.INSTANCE_INVALID, f"BackupInstance {name}: {instance.message}", person=True)
         names = {manifest["metadata"]["name"] for manifest in wanted}
         for one in self.world.cronjobs:
+            if one.name in names and not self._ours(one) and self._is_of_former(one):
+                text = f"CronJob {one.name} is that of a former schedule of this name; the cluster takes it away"
+                return Trouble(Reason.RETRYING, text)
             if one.name in names and not self._ours(one):
                 text = (
                     f"CronJob {one.name} exists and is not this schedule's; rename the schedule or delete the CronJob"
                 )
                 return Trouble(Reason.NAME_COLLISION, text, person=True)
         return None
+
+    def _is_of_former(self, cronjob: CronJobView) -> bool:
+        """Whether a schedule that was replaced by this one made it: the garbage collector comes a moment later."""
+        owners = cronjob.manifest.get("metadata", {}).get("ownerReferences") or ()
+        return any(one.get("kind") == self.schedule.kind and one.get("name") == self.schedule.name for one in owners)
 
     def _trigger(self, instance: object) -> tuple[Action, ...]:
         """Return the creation of the Job that the current value of manualTrigger asks for, if it was not seen yet."""

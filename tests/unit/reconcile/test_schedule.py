@@ -88,6 +88,21 @@ async def test_a_missing_instance_suspends_and_never_deletes() -> None:
     assert stage.condition(SCHEDULE, "Stalled") is None
 
 
+async def test_a_schedule_that_was_replaced_waits_for_its_forerunners_cronjobs_to_go() -> None:
+    """`kubectl replace --force`: Flux gives up at once on what is Stalled."""
+    stage = await running()
+    former = stage.gateway.objects.pop((SCHEDULES.kind, NAMESPACE, SCHEDULE.name))
+    stage.user(SCHEDULE)
+    await stage.reconcile(SCHEDULE)
+    assert stage.condition(SCHEDULE, "Ready") == ("False", "Retrying")
+    assert stage.condition(SCHEDULE, "Stalled") is None
+    stage.gateway.collect()
+    await stage.reconcile(SCHEDULE)
+    assert stage.condition(SCHEDULE, "Ready") == ("True", "CronJobsCurrent")
+    (owner,) = stage.gateway.objects[CRONJOBS.kind, NAMESPACE, BACKUP]["metadata"]["ownerReferences"]
+    assert owner["uid"] != former["metadata"]["uid"]
+
+
 async def test_a_strangers_cronjob_is_not_touched() -> None:
     stage = Stage()
     stage.user(INSTANCE)
