@@ -61,4 +61,6 @@ class Reach:
         self.fills = self.fills or _FILLS.match(event.text) is not None
         self.makes = self.makes or _MAKES.match(event.text) is not None
         if self._beyond.match(event.text) if is_statement else not _HARMLESS.fullmatch(event.text):
-            self.found = f"line {event.line}: {event.text[:_SHOWN].decode('utf-8', 'backslashreplace')}"
+            # of a client's command the first word alone: what follows \connect may be a URL with a password
+            text = event.text if is_statement else event.text.split(maxsplit=1)[0]
+            self.found = f"line {event.line}: {text[:_SHOWN].decode('utf-8', 'backslashreplace')}"
