@@ -150,6 +150,18 @@ def test_a_table_of_times_when_innodb_was_not_strict_comes_back(my: Rig, make: M
         my.load(dumped.sql, make(my.server, "lax 3"))
 
 
+def test_an_event_over_which_oracles_client_never_ends_is_told_beforehand(my: Rig, make: Make) -> None:
+    when = "ON SCHEDULE EVERY 1 DAY STARTS '2035-01-01'"
+    events = (f"`e;;1` {when} DO SELECT 1", f"e2 {when} COMMENT ';;' DO SELECT 1", f"e3 {when} DO SELECT ';;'")
+    name = make(my.server, "endless", *(f"CREATE EVENT {event}" for event in (*events, f"e4 {when} DO SELECT ';'")))
+    found = [one.message for one in my.engine.inspect(name) if one.blocking]
+    if my.server.product == "mysql":
+        assert [text.partition(" of ")[0] for text in found] == ["event 'e2'", "event 'e3'", "event 'e;;1'"]
+    else:
+        assert found == []
+        assert my.dump(name).scan.complete
+
+
 def test_history_of_versioned_tables_comes_back(maria: Rig, make: Make) -> None:
     source = make(
         maria.server, "versions", "CREATE TABLE t (a int) WITH SYSTEM VERSIONING", "CREATE SEQUENCE s START 5"

@@ -44,13 +44,19 @@ def of_database(session: Session, product: Product, database: str) -> tuple[Find
     return (
         *_hidden_objects(session, product, rights, database),
         *(_broken_views(session, database) if rights.on_all_of(database, "SHOW VIEW") else ()),
-        *((*_hidden_policies(session), *_closing_semicolons(session, database)) if product == "MySQL" else ()),
+        *(_of_mysql(session, database) if product == "MySQL" else ()),
         *((*_foreign_keys(session, database), *_lost_events(session, database)) if product == "MariaDB" else ()),
         *(_missing_definers(session, database) if rights.on_all_of("mysql", "SELECT") else ()),
         *_not_transactional(session, database),
         *_other_collations(session, database),
         *my_values.of_database(session, product, database),
     )
+
+
+def _of_mysql(session: Session, database: str) -> Iterator[Finding]:
+    yield from _hidden_policies(session)
+    yield from _closing_semicolons(session, database)
+    yield from _endless_events(session, database)
 
 
 def _account(session: Session) -> str:
@@ -199,6 +205,21 @@ def _lost_events(session: Session, database: str) -> Iterator[Finding]:
             f"event {name!r} of {database!r}: MariaDB's client cannot dump events of a database whose name holds a"
             " quote or a backslash",
             f"DROP EVENT {quote(database)}.{quote(name)}, or move all to a database with another name",
+        )
+
+
+def _endless_events(session: Session, database: str) -> Iterator[Finding]:
+    """Oracle's client looks for a delimiter that is not in an event's text: where ';;' is, it tries that for ever."""
+    sql = (
+        "SELECT EVENT_SCHEMA AS s, EVENT_NAME AS name FROM information_schema.EVENTS WHERE EVENT_SCHEMA = :db"
+        " AND CONCAT_WS(' ', EVENT_NAME, EVENT_DEFINITION, EVENT_COMMENT) LIKE '%;;%'"
+    )
+    rows = session.rows(sql, f"reading the events of {database!r}", db=database)
+    for name in sorted(str(row["name"]) for row in rows if row["s"] == database):
+        yield obstacle(
+            "NotDumpable",
+            f"event {name!r} of {database!r} has ';;' in its text, over which mysqldump never ends",
+            f"write it without, also in its comments: ALTER EVENT {quote(database)}.{quote(name)} DO …",
         )
 
 
