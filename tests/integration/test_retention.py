@@ -125,9 +125,9 @@ def test_retention_deletes_what_the_plan_says_and_only_its_own_schedules(workspa
     done = workspace.run("retention", "apply", "--format", "json")
     assert done.code == 0, done.err
     report = json.loads(done.out)["report"]
-    assert report["totals"]["deleted"] == len(doomed) == 3  # the users files of the old and of the corrupt run, too
-    assert report["totals"]["kept"] == 4  # two databases and their users; not what others made
-    assert report["message"] == "3 backups deleted, 4 kept"
+    assert report["totals"]["deleted"] == len(doomed) == 2  # the users file of the old run, too
+    assert report["totals"]["kept"] == 5  # two databases, three users files (the damaged one's, too); its own only
+    assert report["message"] == "2 backups deleted, 5 kept"
     gone = {path for path in before - set(workspace.files()) if layout.parse_file_name(path.name)}
     expected = {path.with_name(path.name.removesuffix(".sql.gz") + part) for path in doomed for part in layout.Part}
     assert gone == expected

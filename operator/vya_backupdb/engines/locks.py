@@ -6,10 +6,11 @@ that it can be told to stop, is the same for all.
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
-from vya_backupdb.domain.errors import Busy, DumpFailed, ServerError
+from vya_backupdb.domain.errors import BackupDBError, Busy, DumpFailed, ServerError
 from vya_backupdb.engines.base import Checkpoint
 
 _SLICE_SECONDS: Final = 1.0
@@ -35,6 +36,19 @@ class SessionLock:
             f"the lock on database {self._database!r} was lost: {why}",
             hint="Another run may have worked on it at the same time; what was made is not used. Run it again.",
         )
+
+
+@contextmanager
+def holding(database: str, held: Callable[[], bool], release: Callable[[], object]) -> Iterator[SessionLock]:
+    """Give the lock that was taken, and `release` it in the end.
+
+    It would go with its session, but a server ends a session some time after it was told to.
+    """
+    try:
+        yield SessionLock(database, held)
+    finally:
+        with suppress(BackupDBError):
+            release()
 
 
 def wait_for(

@@ -171,7 +171,9 @@ class MySQL:
                 wait_seconds=wait_seconds,
                 checkpoint=checkpoint,
             )
-            yield locks.SessionLock(database, lambda: asked("SELECT IS_USED_LOCK(:name) = CONNECTION_ID()"))
+            ours, release = "SELECT IS_USED_LOCK(:name) = CONNECTION_ID()", "SELECT RELEASE_LOCK(:name)"
+            with locks.holding(database, lambda: asked(ours), lambda: asked(release)) as lock:
+                yield lock
 
     def preflight(self) -> tuple[Finding, ...]:
         """See `base.Engine.preflight`."""

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -177,7 +177,9 @@ class PostgreSQL:
                 wait_seconds=wait_seconds,
                 checkpoint=checkpoint,
             )
-            yield locks.SessionLock(database, lambda: _holds(session, key))
+            end = partial(session.value, f"SELECT pg_catalog.pg_advisory_unlock({key})", "giving back the lock")
+            with locks.holding(database, lambda: _holds(session, key), end) as lock:
+                yield lock
 
     def _try_lock(self, session: Session, key: int, seconds: float) -> bool:
         """Wait on the server for at most `seconds`; return whether the lock was had."""
