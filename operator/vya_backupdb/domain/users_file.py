@@ -40,7 +40,9 @@ _MASKED: Final = {
 }
 
 Family = Literal["mysql", "postgresql"]
-Kind = Literal["user", "role", "everyone", "tablespace"]
+Kind = Literal["user", "role", "everyone", "predefined", "tablespace"]
+#: Kinds that no file makes: all accounts together, and PostgreSQL's own roles (``pg_*``), that were given something.
+SHARED: Final = frozenset({"everyone", "predefined"})
 
 
 class Phase(StrEnum):

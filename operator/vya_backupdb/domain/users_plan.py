@@ -5,16 +5,20 @@ never touched where they exist; nothing is ever dropped; an account that exists 
 then made equal to the file: what it has beyond the file is taken back, statement by statement.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
 from vya_backupdb.domain.errors import NotFound, TargetExists
-from vya_backupdb.domain.users_file import AccountKey, Kind, Part, Phase, Statement, UsersFile
+from vya_backupdb.domain.users_file import EVERYONE, SHARED, AccountKey, Kind, Part, Phase, Statement, UsersFile
 
 _SHOWN: Final = 10
+_UNRESTRICTED: Final = (
+    "may not do in some databases what it may do in all others, and would get more than it had: this server has"
+    " partial_revokes OFF, or lacks it (MySQL: SET PERSIST partial_revokes = ON, then restore it)"
+)
 
 
 class OnExisting(StrEnum):
@@ -55,13 +59,14 @@ class Target:
 
     `protected` says why an account must not be made or touched ('' where it may be); `plugins` are its methods of
     authentication (None: it has no such thing); `replace` turns the statement that makes an account into those that
-    change it.
+    change it; `restricts`: it can take back for one database what is granted for all (MySQL's partial revokes).
     """
 
     existing: Mapping[AccountKey, Sequence[Statement]]
     protected: Callable[[AccountKey], str]
     replace: Callable[[str], tuple[str, ...]]
     plugins: Collection[str] | None = None
+    restricts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +165,7 @@ def _refuse_existing(
     there = [
         str(one)
         for one in wanted
-        if one in target.existing and one not in wish.begun and not target.protected(one) and kinds[one] != "everyone"
+        if one in target.existing and one not in wish.begun and not target.protected(one) and kinds[one] not in SHARED
     ]
     if there:
         more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
@@ -171,8 +176,8 @@ def _refuse_existing(
 
 
 def _plan(account: AccountKey, kind: Kind, found: list[Step], target: Target, wish: Wish) -> AccountPlan:
-    if kind == "everyone":
-        return _everyone(account, found, wish)
+    if kind in SHARED:
+        return _shared(account, kind, found, wish)
     if why := target.protected(account):
         return AccountPlan(account, kind, Action.PROTECTED, why)
     exists = account in target.existing
@@ -184,6 +189,8 @@ def _plan(account: AccountKey, kind: Kind, found: list[Step], target: Target, wi
         return AccountPlan(account, kind, Action.SKIP, "exists already")
     if lacking := _lacking(found, target):
         return AccountPlan(account, kind, Action.UNSUPPORTED, f"the server has no authentication plugin {lacking!r}")
+    if not target.restricts and any(_restricts(one.statement) for one in found):
+        return AccountPlan(account, kind, Action.UNSUPPORTED, _UNRESTRICTED)
     if exists and account not in wish.begun:  # what it may do in other databases is not what was asked for
         found = [one for one in found if _is_in(one.statement, wish)]
     if exists:
@@ -192,12 +199,13 @@ def _plan(account: AccountKey, kind: Kind, found: list[Step], target: Target, wi
     return AccountPlan(account, kind, Action.CREATE, _elsewhere(found, wish), tuple(found))
 
 
-def _everyone(account: AccountKey, found: list[Step], wish: Wish) -> AccountPlan:
-    """What belongs to everybody is added where that is asked for, and never taken away."""
+def _shared(account: AccountKey, kind: Kind, found: list[Step], wish: Wish) -> AccountPlan:
+    """What belongs to everybody, or to a role of the server's own, is added where that is asked for, never taken."""
     if wish.on_existing is not OnExisting.REPLACE and not matches(account, wish.only):
-        why = "holds for every account; name it with --user, or use --on-existing replace, to add what the file has"
-        return AccountPlan(account, "everyone", Action.SKIP, why)
-    return AccountPlan(account, "everyone", Action.GRANT, "", tuple(found))
+        what = "holds for every account" if account == EVERYONE else "is a role of the server's own"
+        why = f"{what}; name it with --user, or use --on-existing replace, to add what the file has"
+        return AccountPlan(account, kind, Action.SKIP, why)
+    return AccountPlan(account, kind, Action.GRANT, "", tuple(found))
 
 
 def _elsewhere(found: Iterable[Step], wish: Wish) -> str:
@@ -222,15 +230,34 @@ def _replacing(account: AccountKey, found: list[Step], target: Target, wish: Wis
     undone: dict[str, Step] = {}
     if wish.on_existing is OnExisting.REPLACE:
         for one in reversed(target.existing[account]):
-            if wish.phases.holds(one.header.phase) and one.sql not in kept and _is_in(one, wish):
+            if wish.phases.holds(one.header.phase) and one.sql not in kept and _is_within(one, wish):
                 undone |= {sql: Step((0, 0), Statement(one.header, sql)) for sql in one.undo}
     changed: list[Step] = []
     for step in found:
         header, sql = step.statement.header, step.statement.sql
         texts = target.replace(sql) if header.part is Part.ACCOUNT else (sql,)
         changed += [Step(step.order, Statement(header, text)) for text in texts]
-    return (*undone.values(), *changed)
+    return (*undone.values(), *changed, *_restrictions(account, found, target, wish))
+
+
+def _restrictions(account: AccountKey, found: list[Step], target: Target, wish: Wish) -> Iterator[Step]:
+    """Yield again what limits the account in other databases here: granting for all databases anew would lift it."""
+    given = {one.statement.sql.split(" ON *.* ")[0] for one in found}
+    for one in target.existing[account]:
+        granted = one.sql.split(" ON ")[0].replace("REVOKE ", "GRANT ", 1)
+        if _restricts(one) and not _is_within(one, wish) and granted in given:
+            yield Step((3, 0), one)
+
+
+def _restricts(statement: Statement) -> bool:
+    """Whether it takes back for one database what the same account was granted for all."""
+    return statement.header.part is Part.GRANT and statement.sql.startswith("REVOKE ")
 
 
 def _is_in(statement: Statement, wish: Wish) -> bool:
+    """Whether it is wanted; what limits a grant for all databases goes with that, whatever database it names."""
+    return _is_within(statement, wish) or _restricts(statement)
+
+
+def _is_within(statement: Statement, wish: Wish) -> bool:
     return wish.databases is None or statement.header.database in (None, *wish.databases)

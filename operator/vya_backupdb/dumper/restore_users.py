@@ -13,7 +13,7 @@ from typing import Final
 from vya_backupdb.domain.errors import NotFound, RestoreFailed, TargetExists
 from vya_backupdb.domain.report import AccountReport, RefusedReport
 from vya_backupdb.domain.undertaking import UsersDue
-from vya_backupdb.domain.users_file import AccountKey, Header, Phase, Statement, UsersFile, parse, render
+from vya_backupdb.domain.users_file import SHARED, AccountKey, Header, Phase, Statement, UsersFile, parse, render
 from vya_backupdb.domain.users_plan import Action, OnExisting, Phases, Target, Wish, matches
 from vya_backupdb.dumper.accounts import PlannedUsers, UsersResult, plan_users, read_stored, restore_users, users_of_run
 from vya_backupdb.dumper.restore_request import WithUsers
@@ -40,7 +40,7 @@ class RunUsers:
         return frozenset(
             one.name
             for one, kind in self.file.accounts().items()
-            if kind != "everyone" and not matches(one, self.wanted.without) and not self.target.protected(one)
+            if kind not in SHARED and not matches(one, self.wanted.without) and not self.target.protected(one)
         )
 
 
@@ -62,17 +62,18 @@ def needed_accounts(
 ) -> frozenset[AccountKey]:
     """Return the accounts that `database` needs: who holds something of it, `names` (owners, grantees, definers as
     ``name`` or ``name@host``), the roles that those have, and who gave them, and so on."""
+    statements = [one for one in file.statements if one.header.kind not in SHARED]
     found = {
         one.header.account
-        for one in file.statements
+        for one in statements
         if accounts.reaches(one, database) or {one.header.account.name, str(one.header.account)} & set(names)
     }
     while True:
-        of_found = (one for one in file.statements if one.header.account in found)
+        of_found = (one for one in statements if one.header.account in found)
         more = {each for one in of_found for each in accounts.needs(one)} - found
         if not more:
             known = file.accounts()
-            return frozenset(one for one in found if one in known and known[one] != "everyone")
+            return frozenset(one for one in found if one in known and known[one] not in SHARED)
         found |= more
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from vya_backupdb.domain.metadata import AccountInfo, UsersInfo
-from vya_backupdb.domain.users_file import AccountKey, Family, Statement, UsersFile, literals
+from vya_backupdb.domain.users_file import SHARED, AccountKey, Family, Statement, UsersFile, literals
 from vya_backupdb.domain.users_plan import AccountPlan, Step, Target
 
 _SHORTEST_SECRET: Final = 5
@@ -25,7 +25,7 @@ class Read:
 
     def info(self) -> UsersInfo:
         """Return what the metadata say of the file."""
-        kinds = {account: kind for account, kind in self.file.accounts().items() if kind != "everyone"}
+        kinds = {account: kind for account, kind in self.file.accounts().items() if kind not in SHARED}
         hashed = self.file.with_password()
         roles = sum(kind == "role" for kind in kinds.values())
         names = tuple(

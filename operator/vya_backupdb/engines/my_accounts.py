@@ -48,6 +48,7 @@ class MyAccounts:
                 " WHERE PLUGIN_TYPE = 'AUTHENTICATION' AND PLUGIN_STATUS = 'ACTIVE'",
                 "listing the authentication plugins",
             )
+            restricts = session.variable("partial_revokes") == "ON"
         ours = AccountKey(user, host)
 
         def protected(account: AccountKey) -> str:
@@ -58,7 +59,7 @@ class MyAccounts:
             return "is a system account" if SYSTEM.fullmatch(account.name) and account != EVERYONE else ""
 
         plugins = frozenset(str(row["name"]) for row in rows)
-        return Target(existing, protected, replacing, plugins), read.warnings
+        return Target(existing, protected, replacing, plugins, restricts), read.warnings
 
     def differences(self, file: UsersFile) -> tuple[str, ...]:
         """See `Accounts.differences`."""

@@ -193,7 +193,10 @@ def _required(row: Mapping[str, Any]) -> str:
     if kind == "SPECIFIED":
         named = (("SUBJECT", "x509_subject"), ("ISSUER", "x509_issuer"), ("CIPHER", "ssl_cipher"))
         found = [(word, _text(row.get(column))) for word, column in named]
-        return " REQUIRE " + " AND ".join(f"{word} {literal(value)}" for word, value in found if value)
+        # of nothing in particular (SUBJECT ''): any certificate that is valid; the server itself shows no SQL of that
+        return " REQUIRE " + (
+            " AND ".join(f"{word} {literal(value)}" for word, value in found if value) or "SUBJECT ''"
+        )
     return f" REQUIRE {_REQUIRE[kind]}"
 
 

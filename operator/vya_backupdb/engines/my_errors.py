@@ -24,6 +24,8 @@ _DENIED: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 3619, 3988
 _CROWDED: Final = frozenset({1040, 1129, 1203, 1226})
 _LOST: Final = frozenset({1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2055, 4031})
 _NO_DATABASE: Final = 1049
+#: What SHOW CREATE USER and SHOW GRANTS say of an account that is not there.
+_NO_ACCOUNT: Final = frozenset({1133, 1141, 1396})
 #: A statement is wrong, whenever it comes: its syntax, a name in it, a value, a key, a constraint. Whatever is not
 #: among them (a full disk, a lock, a session that was lost, a right) may pass.
 WRONG: Final = frozenset(
@@ -78,6 +80,8 @@ def of_statement(error: SQLAlchemyError, doing: str, redact: Callable[[str], str
         return PrivilegeMissing(f"{doing}: {said}", hint=_PRIVILEGE_HINT)
     if code == _NO_DATABASE:
         return NotFound(f"{doing}: {said}", hint="Check the name of the database.")
+    if code in _NO_ACCOUNT:
+        return NotFound(f"{doing}: {said}", hint="Check the name of the account.")
     if code is None or code in _LOST or code == 0:
         return ConnectionFailed(f"{doing}: the session was lost: {said}", hint="See the server's log.")
     return ServerError(f"{doing}: {said}", hint="See the server's log.")

@@ -18,7 +18,7 @@ from vya_backupdb.engines.my_session import Session, quote
 _PRIVILEGES: Final = rf"[A-Z](?:[^`'\"]|{BACKTICKED})*?"
 _OBJECT: Final = (
     rf"\*\.\*|(?P<database>{BACKTICKED})\.\*"
-    rf"|(?:(?:TABLE|FUNCTION|PROCEDURE|PACKAGE|PACKAGE BODY) )?(?P<schema>{BACKTICKED})\.{BACKTICKED}"
+    rf"|(?:(?:TABLE|FUNCTION|PROCEDURE|PACKAGE|PACKAGE BODY|LIBRARY) )?(?P<schema>{BACKTICKED})\.{BACKTICKED}"
 )
 _GRANT: Final = re.compile(
     rf"(?P<verb>GRANT|REVOKE) (?P<what>{_PRIVILEGES}) ON (?P<on>{_OBJECT}) (?:TO|FROM) (?P<rest>.*)", re.DOTALL
@@ -59,7 +59,8 @@ def _statement(match: re.Match[str], account: Account, key: AccountKey, name: st
     told = tail.startswith(" WITH GRANT OPTION")
     may_grant = account.grants if on == "*.*" and account.grants is not None else told
     # one by one: a privilege that another server does not know would take all others of its statement with it
-    for what in match["what"].replace(", ", ",").split(",") if on == "*.*" else (match["what"],):
+    single = on == "*.*" or match["verb"] == "REVOKE"
+    for what in match["what"].replace(", ", ",").split(",") if single else (match["what"],):
         if match["verb"] == "REVOKE":  # a partial revoke: what a grant on all databases does not hold for
             yield Statement(header, f"REVOKE {what} ON {on} FROM {name}", (f"GRANT {what} ON {on} TO {name}",))
         elif what != "USAGE" or may_grant:

@@ -10,7 +10,7 @@ An account that exists keeps its password when the file is loaded by hand: CREAT
 from collections.abc import Iterator
 from typing import Any, Final
 
-from vya_backupdb.domain.errors import PrivilegeMissing
+from vya_backupdb.domain.errors import NotFound, PrivilegeMissing
 from vya_backupdb.domain.users_file import EVERYONE, AccountKey, Header, Kind, Part, Statement, UsersFile
 from vya_backupdb.engines.accounts import Read
 from vya_backupdb.engines.base import Product
@@ -22,6 +22,11 @@ from vya_backupdb.engines.my_session import Server, Session
 _DOING: Final = "reading the accounts"
 _HINT: Final = "Grant the account SELECT ON mysql.*, or switch the users file off for this instance."
 _RECORDED: Final = ("mandatory_roles", "partial_revokes", "activate_all_roles_on_login")
+#: Dropped meanwhile; or of a name that ends in spaces, which MariaDB's table drops, and its memory keeps.
+_GONE: Final = (
+    "the server lists it, and does not know it (it was dropped meanwhile; or its name ends in a space: after"
+    " FLUSH PRIVILEGES it is that without the space)"
+)
 #: MariaDB's PUBLIC is a role of this name; nobody can make one.
 _PUBLIC: Final = "PUBLIC"
 
@@ -64,11 +69,22 @@ class _Reader:
         accounts = [one for one in rows if not SYSTEM.fullmatch(one.user) and self._can_be_told(one)]
         everyone = [one for one in rows if one.is_role and one.user == _PUBLIC and self._product == "MariaDB"]
         definitions = Definitions(self._session, self._product)
-        made = [statement for one in accounts for statement in definitions.of(one)]
-        known = {one.key: one for one in accounts}
+        made: list[Statement] = []
+        owned: list[Statement] = []
+        known: dict[AccountKey, Account] = {}
+        for one in accounts:
+            try:
+                definition, rights = [*definitions.of(one)], [*self._privileges(one)]
+            except NotFound:
+                self._warnings.append(f"account {str(one.key)!r} is left out: {_GONE}")
+                continue
+            known[one.key] = one
+            made += definition
+            owned += rights
         granted = [
             *_memberships(self._session, self._product, known),
-            *(statement for one in (*accounts, *everyone) for statement in self._privileges(one)),
+            *owned,
+            *(statement for one in everyone for statement in self._privileges(one)),
             *_default_roles(self._session, self._product, known),
             *_proxies(self._session, known),
         ]

@@ -16,7 +16,10 @@ WITH_OPTIONS: Final = 160000
 
 
 def memberships(session: Session, hidden: str, kinds: Mapping[str, Any]) -> Iterator[Statement]:
-    """Yield the memberships of the roles in `kinds`; `hidden` is a pattern of the members that are left out."""
+    """Yield the memberships of the roles in `kinds`, and of the server's own in others than its own.
+
+    `hidden` is a pattern of the roles that are the server's own or its provider's.
+    """
     options = (
         "m.inherit_option, m.set_option"
         if session.version >= WITH_OPTIONS
@@ -24,17 +27,18 @@ def memberships(session: Session, hidden: str, kinds: Mapping[str, Any]) -> Iter
     )
     rows = session.rows(
         f"""SELECT r.rolname AS role, u.rolname AS member, g.rolname AS grantor, m.admin_option, {options},
-          m.grantor = {_BOOTSTRAP_OID} OR g.rolsuper AS by_superuser
+          m.grantor = {_BOOTSTRAP_OID} AS by_bootstrap, COALESCE(g.rolsuper, false) AS by_superuser,
+          count(*) OVER (PARTITION BY m.roleid, m.member) AS grants
         FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.roleid
         JOIN pg_catalog.pg_roles u ON u.oid = m.member LEFT JOIN pg_catalog.pg_roles g ON g.oid = m.grantor
-        WHERE u.rolname !~ :hidden ORDER BY 1, 2, 3""",  # noqa: S608 - constants
+        WHERE u.rolname !~ :hidden OR (u.rolname ~ '^pg_' AND r.rolname !~ :hidden) ORDER BY 1, 2, 3""",  # noqa: S608 - constants
         "reading the memberships",
         hidden=hidden,
     )
     for row in in_order(rows):
         header = Header(
             AccountKey(row["member"]),
-            kind=kinds[row["member"]],
+            kind=kinds.get(row["member"], "predefined"),
             part=Part.MEMBERSHIP,
             of=AccountKey(row["role"]),
         )
@@ -58,16 +62,22 @@ def _options(row: Mapping[str, Any]) -> str:
 def in_order(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the grants so that a grantor has its own ADMIN option before it grants; `ordered` says whether it has.
 
-    What a superuser granted comes first and names no grantor. A grant whose grantor never gets the option (its own was
-    revoked since) is kept, and made by whoever runs the file.
+    What a superuser granted comes first and names no grantor, but where it is not the only one for its role and member:
+    made as another's, the options of the last would hold for all. A grant whose grantor never gets the option (its own
+    was revoked since) is kept, and made by whoever runs the file.
     """
     waiting = rows
     admins: set[tuple[str, str]] = set()
     while waiting:
-        ready = [row for row in waiting if row["by_superuser"] or (row["grantor"], row["role"]) in admins]
+        ready = [row for row in waiting if _free(row) or (row["grantor"], row["role"]) in admins]
         for row in ready or waiting:
             if row["admin_option"]:
                 admins.add((row["member"], row["role"]))
-            yield {**row, "ordered": bool(ready) and not row["by_superuser"]}
+            yield {**row, "ordered": bool(ready) and not _free(row)}
         done = {id(row) for row in ready or waiting}
         waiting = [row for row in waiting if id(row) not in done]
+
+
+def _free(row: Mapping[str, Any]) -> bool:
+    """Whether a grant can be made at any time, in nobody's name."""
+    return bool(row["by_bootstrap"] or (row["by_superuser"] and row["grants"] == 1))

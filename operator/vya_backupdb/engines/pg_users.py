@@ -182,11 +182,11 @@ def _databases(session: Session, kinds: dict[str, Any]) -> Iterator[Statement]:
 
 def _granted(session: Session, on: str, item: str, kinds: dict[str, Any], database: str | None) -> Iterator[Statement]:
     parsed = parse_acl(item)
-    if parsed.grantee is not None and parsed.grantee not in kinds:
+    if parsed.grantee is not None and parsed.grantee not in kinds and not parsed.grantee.startswith("pg_"):
         return
     header = Header(
         EVERYONE if parsed.grantee is None else AccountKey(parsed.grantee),
-        kind="everyone" if parsed.grantee is None else kinds[parsed.grantee],
+        kind="everyone" if parsed.grantee is None else kinds.get(parsed.grantee, "predefined"),
         part=Part.GRANT,
         phase=Phase.ACCOUNTS if database is None else Phase.GRANTS,
         database=database,
