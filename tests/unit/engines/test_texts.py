@@ -168,14 +168,17 @@ def test_secrets_have_no_text() -> None:
 
 
 def test_a_grant_waits_until_its_grantor_may_give_it() -> None:
-    def row(role: str, member: str, grantor: str, *, admin: bool = False, super_: bool = False) -> dict[str, object]:
-        return {"role": role, "member": member, "grantor": grantor, "admin_option": admin, "by_superuser": super_}
+    def row(
+        member: str, grantor: str, *, admin: bool = False, super_: bool = False, grants: int = 1
+    ) -> dict[str, object]:
+        granted = {"role": "r", "member": member, "grantor": grantor, "admin_option": admin}
+        return {**granted, "by_superuser": super_, "by_bootstrap": grantor == "root", "grants": grants}
 
-    rows = [row("r", "c", "b"), row("r", "b", "a", admin=True), row("r", "a", "root", admin=True, super_=True),
-            row("r", "d", "gone")]  # fmt: skip
+    rows = [row("c", "b"), row("b", "a", admin=True), row("a", "root", admin=True, super_=True), row("d", "gone"),
+            row("e", "b", super_=True, grants=2), row("f", "b", super_=True)]  # fmt: skip
     ordered = list(pg_memberships.in_order(rows))
     assert [(one["member"], one["ordered"]) for one in ordered] == [
-        ("a", False), ("b", True), ("c", True), ("d", False),
+        ("a", False), ("f", False), ("b", True), ("c", True), ("e", True), ("d", False),
     ]  # fmt: skip
 
 
