@@ -149,3 +149,36 @@ def test_grants_of_several_superusers_and_to_the_servers_own_roles(
         assert (server.sql(_MEMBERS), server.sql(_PREDEFINED)) == (before, given)
     finally:
         execute(server, *_DROP, "DROP DATABASE u_db")
+
+
+def test_what_one_gave_another_is_taken_back_in_its_giver_s_name(
+    servers: Callable[[str], Server], tmp_path: Path
+) -> None:
+    """A REVOKE by another than the grantor does nothing, and does not fail; who gave is to lose it last."""
+    server = servers("postgres:17")
+    one = rig(server, ())
+    try:
+        execute(
+            server, "CREATE DATABASE u_chain", "CREATE ROLE u_in", "CREATE ROLE u_b", 'CREATE ROLE "u_a$vya$"',
+            "CREATE ROLE u_c",
+        )  # fmt: skip
+        file = one.engine.accounts().read().file
+        execute(
+            server, "GRANT u_in TO u_b WITH ADMIN TRUE", 'GRANT u_in TO "u_a$vya$" WITH ADMIN TRUE GRANTED BY u_b',
+            "GRANT CREATE ON DATABASE u_chain TO u_b WITH GRANT OPTION", "SET ROLE u_b",
+            'GRANT CREATE ON DATABASE u_chain TO "u_a$vya$" WITH GRANT OPTION', 'SET ROLE "u_a$vya$"',
+            "GRANT CREATE ON DATABASE u_chain TO u_c", "RESET ROLE",
+            "GRANT SET ON PARAMETER my.own TO u_b WITH GRANT OPTION", "SET ROLE u_b",
+            "GRANT SET ON PARAMETER my.own TO u_c", "RESET ROLE",
+        )  # fmt: skip
+        restore(one, file, tmp_path, "u_*", on_existing=OnExisting.REPLACE)
+        (rights,) = server.sql(
+            "SELECT has_database_privilege('u_a$vya$', 'u_chain', 'CREATE'), has_database_privilege('u_c', 'u_chain',"
+            " 'CREATE'), has_parameter_privilege('u_c', 'my.own', 'SET'), pg_has_role('u_a$vya$', 'u_in', 'MEMBER')"
+        )
+        assert rights == (False, False, False, False)
+    finally:
+        execute(
+            server, 'DROP OWNED BY u_c, "u_a$vya$", u_b CASCADE', "DROP DATABASE u_chain",
+            'DROP ROLE u_c, "u_a$vya$", u_b, u_in',
+        )  # fmt: skip

@@ -114,11 +114,15 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement, without its semicolon; it may hold a hash. `undo` takes back what it gave; no file has it."""
+    """One statement, without its semicolon; it may hold a hash. `undo` takes back what it gave; no file has it.
+
+    `number` is its place among all of a target: what was given by right of another is to be taken back before that.
+    """
 
     header: Header
     sql: str = field(repr=False)
     undo: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    number: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,7 +231,7 @@ def _replacing(account: AccountKey, found: list[Step], target: Target, wish: Wis
     if wish.on_existing is OnExisting.REPLACE:
         for one in reversed(target.existing[account]):
             if wish.phases.holds(one.header.phase) and one.sql not in kept and _is_within(one, wish):
-                undone |= {sql: Step((0, 0), Statement(one.header, sql)) for sql in one.undo}
+                undone |= {sql: Step((0, -one.number), Statement(one.header, sql)) for sql in one.undo}
     changed: list[Step] = []
     for step in found:
         header, sql = step.statement.header, step.statement.sql

@@ -6,6 +6,7 @@ with it. Who may manage accounts on this server is never touched: its own root, 
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -39,8 +40,8 @@ class MyAccounts:
         """See `Accounts.target`."""
         read = self.read()
         existing: dict[AccountKey, list[Statement]] = {}
-        for one in read.file.statements:
-            existing.setdefault(one.header.account, []).append(one)
+        for number, one in enumerate(read.file.statements):
+            existing.setdefault(one.header.account, []).append(replace(one, number=number))
         with self._server.session() as session:
             user, _, host = str(session.value("SELECT CURRENT_USER()", "asking for our account")).rpartition("@")
             rows = session.rows(

@@ -42,8 +42,8 @@ class PgAccounts:
         """See `Accounts.target`."""
         read = self.read()
         existing: dict[AccountKey, list[Statement]] = {}
-        for one in read.file.statements:
-            existing.setdefault(one.header.account, []).append(one)
+        for number, one in enumerate(read.file.statements):
+            existing.setdefault(one.header.account, []).append(replace(one, number=number))
         with self._server.session() as session:
             hidden = re.compile(pg_users.foreign(session))
             rows = session.rows("SELECT rolname, oid FROM pg_catalog.pg_roles", pg_users.DOING)

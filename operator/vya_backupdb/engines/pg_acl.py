@@ -1,7 +1,7 @@
 """PostgreSQL's access control items as text: who has which privileges, and whether they may be granted on."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from vya_backupdb.domain.errors import ConfigurationError
@@ -14,10 +14,12 @@ _ACL_ITEM: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class AclItem:
-    """One grant: `grantee` is None for PUBLIC; `privileges` are SQL's words with whether they may be granted on."""
+    """What `grantor` granted: `grantee` is None for PUBLIC; `privileges` are SQL's words with whether they may be
+    granted on."""
 
     grantee: str | None
     privileges: tuple[tuple[str, bool], ...]
+    grantor: str = field(default="", compare=False)
 
 
 def parse_acl(item: str) -> AclItem:
@@ -25,10 +27,13 @@ def parse_acl(item: str) -> AclItem:
     match = _ACL_ITEM.fullmatch(item)
     if match is None:
         raise ConfigurationError(f"{item!r} is no access control item", hint="The metadata is damaged.")
-    name = match["grantee"]
-    if name.startswith('"'):
-        name = name[1:-1].replace('""', '"')
     letters = re.findall(r"([A-Za-z])(\*?)", match["privileges"])
     return AclItem(
-        name or None, tuple((_PRIVILEGES[letter], bool(star)) for letter, star in letters if letter in _PRIVILEGES)
+        _plain(match["grantee"]) or None,
+        tuple((_PRIVILEGES[letter], bool(star)) for letter, star in letters if letter in _PRIVILEGES),
+        _plain(match["grantor"]),
     )
+
+
+def _plain(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name

@@ -123,11 +123,16 @@ def _attributes(role: dict[str, Any], with_passwords: bool) -> str:
 
 
 def _if_missing(statements: str) -> str:
-    """Return a block that does nothing where the role exists; its tag stands in no name."""
+    """Return a block that does nothing where the role exists."""
+    return _block(f"{statements} EXCEPTION WHEN duplicate_object THEN NULL;")
+
+
+def _block(statements: str) -> str:
+    """Return statements as one; the block's tag stands in no name."""
     tag = "$vya$"
     while tag in statements:
         tag = f"{tag[:-1]}_$"
-    return f"DO {tag}BEGIN {statements} EXCEPTION WHEN duplicate_object THEN NULL; END{tag}"
+    return f"DO {tag}BEGIN {statements} END{tag}"
 
 
 def _settings(session: Session, hidden: str, kinds: dict[str, Any]) -> Iterator[Statement]:
@@ -160,11 +165,16 @@ def _settings(session: Session, hidden: str, kinds: dict[str, Any]) -> Iterator[
 def _parameters(session: Session, kinds: dict[str, Any]) -> Iterator[Statement]:
     if session.version < 150000:
         return
-    rows = session.rows("SELECT parname, paracl::text[] AS acl FROM pg_catalog.pg_parameter_acl ORDER BY 1", DOING)
+    rows = session.rows(
+        "SELECT p.parname, p.paracl::text[] AS acl, o.rolname AS owner FROM pg_catalog.pg_parameter_acl p"
+        " LEFT JOIN pg_catalog.pg_roles o ON o.oid = :bootstrap ORDER BY 1",
+        DOING,
+        bootstrap=BOOTSTRAP_OID,
+    )
     for row in rows:
         parameter = ".".join(session.quote(part) for part in row["parname"].split("."))
         for item in row["acl"]:
-            yield from _granted(session, f"PARAMETER {parameter}", item, kinds, None)
+            yield from _granted(session, f"PARAMETER {parameter}", item, kinds, row["owner"])
 
 
 def _databases(session: Session, kinds: dict[str, Any]) -> Iterator[Statement]:
@@ -177,10 +187,13 @@ def _databases(session: Session, kinds: dict[str, Any]) -> Iterator[Statement]:
     for row in rows:
         for item in row["acl"]:
             if parse_acl(item).grantee not in (None, row["owner"]):
-                yield from _granted(session, f"DATABASE {session.quote(row['name'])}", item, kinds, row["name"])
+                on = f"DATABASE {session.quote(row['name'])}"
+                yield from _granted(session, on, item, kinds, row["owner"], row["name"])
 
 
-def _granted(session: Session, on: str, item: str, kinds: dict[str, Any], database: str | None) -> Iterator[Statement]:
+def _granted(
+    session: Session, on: str, item: str, kinds: dict[str, Any], owner: str | None, database: str | None = None
+) -> Iterator[Statement]:
     parsed = parse_acl(item)
     if parsed.grantee is not None and parsed.grantee not in kinds and not parsed.grantee.startswith("pg_"):
         return
@@ -194,7 +207,10 @@ def _granted(session: Session, on: str, item: str, kinds: dict[str, Any], databa
     for sql in grants(on, parsed, session):
         revoke = sql.removesuffix(" WITH GRANT OPTION").replace("GRANT ", "REVOKE ", 1)
         head, _, grantee = revoke.rpartition(f"{on} TO ")
-        yield Statement(header, sql, (f"{head}{on} FROM {grantee}",))
+        undo = f"{head}{on} FROM {grantee}"
+        if parsed.grantor != owner:  # taken back by another than who gave it, it stays, and nobody says so
+            undo = _block(f"SET LOCAL ROLE {session.quote(parsed.grantor)}; {undo};")
+        yield Statement(header, sql, (undo,))
 
 
 def _tablespaces(session: Session) -> Iterator[dict[str, Any]]:
