@@ -268,6 +268,12 @@ def test_a_file_of_ones_own_is_private_and_never_replaced(workspace: Workspace, 
     assert "c_readers" in table.out
     (workspace.root / "cut.sql").write_bytes((workspace.root / "mine.sql").read_bytes()[:-40])
     assert run(workspace, "restore", "--file", str(workspace.root / "cut.sql")).code == 33
+    edited = (
+        (workspace.root / "mine.sql").read_bytes().replace(b'ALTER ROLE "c_app" WITH', b'ALTER ROLE "postgres" WITH')
+    )
+    (workspace.root / "edited.sql").write_bytes(edited)
+    smuggled = run(workspace, "restore", "--file", str(workspace.root / "edited.sql"), "--user", "c_readers")
+    assert (smuggled.code, "was edited" in smuggled.err, "'c_app'" in smuggled.err) == (33, True, True)
     assert run(workspace, "list", "--file", str(workspace.root / "none.sql")).code == 14
     assert run(workspace, "list", "--file", "x", "--backup", "latest").code == 10
 

@@ -11,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from vya_backupdb.domain.errors import WrongServer
+from vya_backupdb.domain.errors import BackupCorrupt, WrongServer
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.report import DatabaseRow, RunReport
 from vya_backupdb.domain.users_file import AccountKey, Part, UsersFile, family_of, mask, parse
+from vya_backupdb.domain.users_forms import stray
 from vya_backupdb.domain.users_plan import AccountPlan, Action, Step, UsersPlan, Wish, make_plan
 from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.session import Session
@@ -24,6 +25,7 @@ from vya_backupdb.storage import users_text
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.tree import InstanceTree
 
+_SHOWN = 120
 _UNDONE = frozenset({Action.UNSUPPORTED, Action.MISSING})
 
 
@@ -121,8 +123,8 @@ def users_of_run(tree: InstanceTree, run: str) -> StoredBackup | None:
 def plan_users(session: Session, file: UsersFile, wish: Wish, *, tablespaces: bool = False) -> PlannedUsers:
     """Look at the server of `session`, and return what a restore would do; nothing is touched.
 
-    Raise WrongServer for a file of the other family, TargetExists under `fail`, NotFound for an account that the file
-    does not hold.
+    Raise WrongServer for a file of the other family, BackupCorrupt for one that was edited, TargetExists under `fail`,
+    NotFound for an account that the file does not hold.
     """
     product = session.engine.connect_check().product
     if family_of(product) != file.family:
@@ -130,12 +132,22 @@ def plan_users(session: Session, file: UsersFile, wish: Wish, *, tablespaces: bo
             f"the users file is of {file.head['product']}, the server is {product}",
             hint="Restore accounts to a server of the same kind.",
         )
+    _require_ours(file)
     accounts = session.engine.accounts()
     target, notes = accounts.target()
     plan = make_plan(file, target, wish)
     if tablespaces:
         plan = UsersPlan((*plan.accounts, *accounts.tablespaces(file)))
     return PlannedUsers(accounts, file, plan, (*notes, *accounts.differences(file)))
+
+
+def _require_ours(file: UsersFile) -> None:
+    if found := stray(file):
+        raise BackupCorrupt(
+            f"the users file was edited: what it says of account {str(found.header.account)!r} is no statement that"
+            f" makes it or gives it something: {mask(found.sql, file.family)[:_SHOWN]!r}",
+            hint="Nothing was executed. Take another users file; or read this one, and load it by hand.",
+        )
 
 
 def restore_users(session: Session, planned: PlannedUsers) -> UsersResult:

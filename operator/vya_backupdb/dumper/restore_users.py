@@ -14,6 +14,7 @@ from vya_backupdb.domain.errors import NotFound, RestoreFailed, TargetExists
 from vya_backupdb.domain.report import AccountReport, RefusedReport
 from vya_backupdb.domain.undertaking import UsersDue
 from vya_backupdb.domain.users_file import SHARED, AccountKey, Header, Phase, Statement, UsersFile, parse, render
+from vya_backupdb.domain.users_forms import NOTHING
 from vya_backupdb.domain.users_plan import Action, OnExisting, Phases, Target, Wish, matches
 from vya_backupdb.dumper.accounts import PlannedUsers, UsersResult, plan_users, read_stored, restore_users, users_of_run
 from vya_backupdb.dumper.restore_request import WithUsers
@@ -133,7 +134,7 @@ class DatabaseUsers:
         """
         handled = {one.account: one.kind for one in planned.plan.accounts if one.action in _CHANGED}
         # one that has no grants in the file is named all the same: under `replace` it loses those that it has here
-        named = (Statement(Header(account, kind), "SELECT 1") for account, kind in handled.items())
+        named = (Statement(Header(account, kind), NOTHING) for account, kind in handled.items())
         grants = (one for one in self._file.statements if one.header.phase is Phase.GRANTS)
         file = replace(
             self._file, statements=(*named, *(one for one in grants if one.header.account in handled)), tablespaces=()

@@ -1,0 +1,80 @@
+"""Which statements a users file may hold: those that we write, each about the account that its header names. Pure.
+
+A file may have been edited. Whatever is no such statement is never executed: it would do something else than restore
+accounts, or do it to an account that the plan names as protected.
+"""
+
+import re
+from typing import Final
+
+from vya_backupdb.domain.users_file import EVERYONE, Header, Statement, UsersFile, mask
+
+#: What stands for an account that has nothing due, in the journal of a restore.
+NOTHING: Final = "SELECT 1"
+
+_TICKED: Final = r"`(?:[^`]|``)*+`"
+_MY_NAME: Final = rf"{_TICKED}(?:@{_TICKED})?"
+_MY_RIGHTS: Final = (
+    rf"[A-Z](?:[\w ,()]|{_TICKED})*? ON (?:\*\.\*|{_TICKED}\.\*"
+    rf"|(?:(?:TABLE|FUNCTION|PROCEDURE|PACKAGE|PACKAGE BODY|LIBRARY) )?{_TICKED}\.{_TICKED})"
+)
+_MY_CLAUSES: Final = r"(?: (?:\w+|'…'|-?\d+(?:\.\d+)?))*"
+_MY_FORMS: Final = (
+    rf"(?:CREATE USER IF NOT EXISTS|ALTER USER) @{_MY_CLAUSES}",
+    r"CREATE ROLE IF NOT EXISTS @",
+    rf"GRANT {_MY_RIGHTS} TO @(?: WITH GRANT OPTION)?",
+    rf"REVOKE {_MY_RIGHTS} FROM @",
+    rf"GRANT {_MY_NAME} TO @(?: WITH ADMIN OPTION)?",
+    rf"GRANT PROXY ON {_MY_NAME} TO @(?: WITH GRANT OPTION)?",
+    rf"SET DEFAULT ROLE {_MY_NAME}(?:, {_MY_NAME})* (?:TO|FOR) @",
+)
+
+_QUOTED: Final = r'"(?:[^"]|"")*+"'
+_DOTTED: Final = rf"{_QUOTED}(?:\.{_QUOTED})*"
+_TEXT: Final = r" *E?'…'"
+_ATTRIBUTES: Final = rf"(?: (?:[A-Z]+|-?\d+|{_TEXT}))+"
+_PG_FORMS: Final = (
+    rf"ALTER ROLE @ WITH{_ATTRIBUTES}",
+    rf"COMMENT ON ROLE @ IS{_TEXT}",
+    rf"ALTER ROLE @(?: IN DATABASE {_QUOTED})? SET {_DOTTED} TO{_TEXT}(?:,{_TEXT})*",
+    rf"GRANT {_QUOTED} TO @(?: WITH [A-Z ,]+)?(?: GRANTED BY {_QUOTED})?",
+    rf"GRANT [A-Z ]+ ON (?:DATABASE {_QUOTED}|PARAMETER {_DOTTED}) TO @(?: WITH GRANT OPTION)?",
+)
+_BLOCK: Final = re.compile(
+    r"DO (\$vya_*\$)BEGIN (?P<made>.*) EXCEPTION WHEN duplicate_object THEN NULL; END\1", re.DOTALL
+)
+_MADE: Final = rf"CREATE ROLE @;(?: ALTER ROLE @ WITH{_ATTRIBUTES};)?"
+
+
+def stray(file: UsersFile) -> Statement | None:
+    """Return the first statement that is not of our forms, or is about another account than its header says."""
+    ours = _is_mysql if file.family == "mysql" else _is_postgresql
+    return next((one for one in file.statements if one.sql != NOTHING and not ours(one)), None)
+
+
+def _is_mysql(one: Statement) -> bool:
+    return _fits(_MY_FORMS, mask(one.sql, "mysql"), _mysql_names(one.header))
+
+
+def _is_postgresql(one: Statement) -> bool:
+    names = ("PUBLIC", "ALL") if one.header.account == EVERYONE else (_quoted(one.header.account.name, '"'),)
+    if block := _BLOCK.fullmatch(one.sql):
+        return _fits((_MADE,), mask(block["made"], "postgresql"), names)
+    return _fits(_PG_FORMS, mask(one.sql, "postgresql"), names)
+
+
+def _fits(forms: tuple[str, ...], masked: str, names: tuple[str, ...]) -> bool:
+    """Whether the statement is of a form; '@' that stands by itself in one is the account."""
+    account = f"(?:{'|'.join(map(re.escape, names))})"
+    return any(re.fullmatch(re.sub(r"(?<= )@", lambda _: account, form), masked, re.DOTALL) for form in forms)
+
+
+def _mysql_names(header: Header) -> tuple[str, ...]:
+    if header.account == EVERYONE:
+        return ("PUBLIC", "`PUBLIC`")
+    name, host = _quoted(header.account.name, "`"), _quoted(header.account.host, "`")
+    return (f"{name}@{host}",) if header.account.host else (f"{name}@{host}", name)
+
+
+def _quoted(name: str, mark: str) -> str:
+    return mark + name.replace(mark, mark * 2) + mark
