@@ -265,9 +265,13 @@ def test_a_plugin_that_the_target_lacks_is_named_in_the_plan(servers: Callable[[
     text = b"".join(rig(servers("mariadb:11.8"), ()).engine.users().chunks).decode()
     session = session_for(rig(servers("mysql:9.7"), ()), tmp_path)
     file = parse(text, source="test")
-    odd = Statement(replace(file.statements[0].header, account=AccountKey("u_odd", "%"), plugins=("ed25519",)), "DO 0")
+    old = AccountKey("u_old", "%")
+    odd = Statement(
+        replace(file.statements[0].header, account=AccountKey("u_odd", "%"), plugins=("ed25519",)),
+        "CREATE USER IF NOT EXISTS `u_odd`@`%`",
+    )
     native = Statement(
-        replace(odd.header, account=AccountKey("u_old", "%"), plugins=("mysql_native_password",)), "DO 0"
+        replace(odd.header, account=old, plugins=("mysql_native_password",)), "CREATE USER IF NOT EXISTS `u_old`@`%`"
     )
     planned = plan_users(session, replace(file, statements=(odd, native)), Wish())
     assert [one.action for one in planned.plan.accounts] == [Action.UNSUPPORTED] * 2
