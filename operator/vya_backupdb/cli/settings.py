@@ -21,17 +21,28 @@ DEFAULT_PATH: Final = Path("/etc/vya-backupdb/config.yaml")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without silent loss: a key that stands twice is an error, not the last one's win."""
+    """YAML without silent loss: a key that stands twice is an error, not the last one's win.
+
+    What cannot be made of a value that looks like one (a date of month 13, a number of 5,000 digits) is an error, too.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError:  # not quoted: it may hold the value
+            problem = "the value is no such date or number; if it is a text, write it in quotes"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a text", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands twice", key.start_mark
                 )
-            if isinstance(key.value, str):
-                seen.add(key.value)
+            seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -78,6 +89,10 @@ def _parse(text: str, path: Path) -> Mapping[str, Any]:
         raise ConfigurationError(f"{path}{where}: {error.problem}", hint=hint) from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is not YAML: {error}", hint="Remove what is not text.") from None
+    except RecursionError:
+        raise ConfigurationError(
+            f"{path} nests lists and mappings too deeply", hint="No field of the configuration needs that: correct it."
+        ) from None
     if not isinstance(data, Mapping):
         raise ConfigurationError(
             f"{path} does not hold a mapping", hint="Begin with 'databases:' and a list of servers."

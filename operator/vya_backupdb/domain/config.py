@@ -140,7 +140,7 @@ class DatabaseConfig(Model):
     @field_validator("host")
     @classmethod
     def _plain_host(cls, value: str) -> str:
-        if re.search(r"[\s/@?=,]", value) and not value.startswith("/"):
+        if re.search(r"[\x00-\x1f\x7f]", value) or (re.search(r"[\s/@?=,]", value) and not value.startswith("/")):
             raise ValueError("is no host name or address; write one without user, port and blanks, such as db.example")
         return value
 

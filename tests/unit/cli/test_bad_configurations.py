@@ -53,6 +53,13 @@ BAD = {
         "the ids shop stand twice",
         "needs its own id",
     ),
+    "no such date": Bad(instance("    port: 2026-13-45\n"), "line 5", "no such date or number", "in quotes"),
+    "endless number": Bad(instance(f"    port: {'9' * 5000}\n"), "line 5", "no such date or number", "in quotes"),
+    "list as a key": Bad(top("? [a, b]\n: 1\n"), "line 7", "a key must be a text", "Correct the YAML"),
+    "too deep": Bad(top(f"x: {'[' * 5000}\n"), "", "nests lists and mappings too deeply", "correct it"),
+    "NUL in a host": Bad(
+        GOOD.replace("db.example", '"db\\0.example"'), "databases[0].host:", "no host name", "such as db.example"
+    ),
     "missing host": Bad(GOOD.replace(INSTANCE, ""), "databases[0].host:", "is required", "add it"),
     "wrong type": Bad(instance(f"    port: {SECRET}\n"), "databases[0].port:", "no whole number", "write one without"),
     "text for a list": Bad(instance("    include_databases: shop\n"), "include_databases:", "is no list", "'- '"),
