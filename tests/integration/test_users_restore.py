@@ -181,9 +181,9 @@ def test_our_own_account_and_the_systems_are_protected(made: Scene, tmp_path: Pa
     every = session.engine.accounts().read().file
     system = {"postgres": "pg_monitor", "mysql": "mysql.sys", "mariadb": "mariadb.sys"}[server.product]
     own = next(one for one in every.statements if one.header.account == key(server.user, server))
-    alien = replace(
-        own, header=replace(own.header, account=AccountKey(system, own.header.account.host and "localhost"))
-    )
+    account = AccountKey(system, own.header.account.host and "localhost")
+    sql = own.sql.replace(server.quoted(server.user), server.quoted(system)).replace("@`%`", "@`localhost`")
+    alien = replace(own, header=replace(own.header, account=account), sql=sql)
     file = replace(every, statements=(own, alien))
     planned = plan_users(session, file, Wish(on_existing=OnExisting.REPLACE))
     actions = {one.account.name: one for one in planned.plan.accounts}
