@@ -9,6 +9,7 @@ from typing import Final
 
 from vya_backupdb.domain.users_file import EVERYONE, Header, Statement, UsersFile, mask
 
+_SHOWN: Final = 120
 #: What stands for an account that has nothing due, in the journal of a restore.
 NOTHING: Final = "SELECT 1"
 
@@ -50,6 +51,11 @@ def stray(file: UsersFile) -> Statement | None:
     """Return the first statement that is not of our forms, or is about another account than its header says."""
     ours = _is_mysql if file.family == "mysql" else _is_postgresql
     return next((one for one in file.statements if one.sql != NOTHING and not ours(one)), None)
+
+
+def told(file: UsersFile, one: Statement) -> str:
+    """Return what is said of a statement that `stray` found, without what may be a secret."""
+    return f"account {str(one.header.account)!r}: {mask(one.sql, file.family)[:_SHOWN]!r}"
 
 
 def _is_mysql(one: Statement) -> bool:

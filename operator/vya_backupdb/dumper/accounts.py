@@ -16,7 +16,7 @@ from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import RunId
 from vya_backupdb.domain.report import DatabaseRow, RunReport
 from vya_backupdb.domain.users_file import AccountKey, Part, UsersFile, family_of, mask, parse
-from vya_backupdb.domain.users_forms import stray
+from vya_backupdb.domain.users_forms import stray, told
 from vya_backupdb.domain.users_plan import AccountPlan, Action, Step, UsersPlan, Wish, make_plan
 from vya_backupdb.dumper.progress import counted
 from vya_backupdb.dumper.session import Session
@@ -25,7 +25,6 @@ from vya_backupdb.storage import users_text
 from vya_backupdb.storage.catalog import StoredBackup
 from vya_backupdb.storage.tree import InstanceTree
 
-_SHOWN = 120
 _UNDONE = frozenset({Action.UNSUPPORTED, Action.MISSING})
 
 
@@ -144,8 +143,8 @@ def plan_users(session: Session, file: UsersFile, wish: Wish, *, tablespaces: bo
 def _require_ours(file: UsersFile) -> None:
     if found := stray(file):
         raise BackupCorrupt(
-            f"the users file was edited: what it says of account {str(found.header.account)!r} is no statement that"
-            f" makes it or gives it something: {mask(found.sql, file.family)[:_SHOWN]!r}",
+            f"the users file was edited: what it says is no statement that makes an account or gives it something, for"
+            f" {told(file, found)}",
             hint="Nothing was executed. Take another users file; or read this one, and load it by hand.",
         )
 
