@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from vya_backupdb.builders import labels
 from vya_backupdb.builders.config import app_config, config_text
-from vya_backupdb.builders.labels import Role
+from vya_backupdb.builders.labels import CONTAINER, Role
 from vya_backupdb.builders.pod import JobSettings, Manifest, pod_template
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.ids import child_name, digest, manual_job_name, restore_job_name
@@ -171,7 +171,7 @@ def _pod_failure_policy() -> Manifest:
     return {
         "rules": [
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            {"action": "FailJob", "onExitCodes": {"containerName": "dumper", "operator": "In", "values": final}},
+            {"action": "FailJob", "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": final}},
         ]
     }
 

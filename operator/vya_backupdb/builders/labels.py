@@ -21,6 +21,8 @@ CLAIM: Final = f"{PREFIX}/claim"
 MANUAL_TRIGGER: Final = f"{PREFIX}/manual-trigger"
 #: Annotation of a pod: the dumper's whole configuration.
 CONFIG: Final = f"{PREFIX}/config"
+#: How the container of each of our pods is called.
+CONTAINER: Final = "dumper"
 JOB_NAME: Final = "batch.kubernetes.io/job-name"
 JOB_UID: Final = "batch.kubernetes.io/controller-uid"
 

@@ -101,7 +101,7 @@ def _container(instance: BackupInstance, settings: JobSettings, words: tuple[str
             {"name": "VYA_BACKUPDB_JOB_UID", "valueFrom": job_uid},
         ]
     return {
-        "name": "dumper",
+        "name": labels.CONTAINER,
         "image": settings.dumper_image,
         "imagePullPolicy": settings.image_pull_policy,
         "args": [escape(word) for word in words],

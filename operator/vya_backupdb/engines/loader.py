@@ -122,9 +122,7 @@ class FileLoader:
         try:
             self._target.finish()
         except StatementFailed as error:
-            failed = RestoreImpossible if error.final else RestoreFailed
-            message = f"loading into {self._database!r}: at the end of the file: {error}"
-            raise failed(message, hint=stderr.hint_for(str(error))) from error
+            raise self._failure("at the end of the file", error) from error
         return LoadResult(self._statements, self._rows, self._rules.notes.transforms(), self._target.counted())
 
     def cancel(self) -> None:
@@ -172,10 +170,12 @@ class FileLoader:
             act()
         except StatementFailed as error:
             if not self._done_instead(statement, error):
-                where = f"statement {self._statements} on line {statement.line}"
-                message = f"loading into {self._database!r}: {where}, {self._redact(head(statement.text))!r}: {error}"
-                failed = RestoreImpossible if error.final else RestoreFailed
-                raise failed(message, hint=stderr.hint_for(str(error))) from error
+                where = f"statement {self._statements} on line {statement.line}, {self._redact(head(statement.text))!r}"
+                raise self._failure(where, error) from error
+
+    def _failure(self, where: str, error: StatementFailed) -> RestoreFailed:
+        failed = RestoreImpossible if error.final else RestoreFailed
+        return failed(f"loading into {self._database!r}: {where}: {error}", hint=stderr.hint_for(str(error)))
 
     def _done_instead(self, statement: Statement, error: StatementFailed) -> bool:
         """Do what the rules know in the place of a statement that was refused; return whether that went well."""

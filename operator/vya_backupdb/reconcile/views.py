@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from vya_backupdb.builders.labels import APP
+from vya_backupdb.builders.labels import APP, CONTAINER
 from vya_backupdb.domain.ids import PREFIX
 from vya_backupdb.reconcile.conditions import parse_time
 from vya_backupdb.reconcile.reasons import Reason
@@ -16,7 +16,6 @@ from vya_backupdb.reconcile.text import clean
 from vya_backupdb.reconcile.world import CronJobView, JobState, JobView, Manifest, PodView, Trouble
 
 ROLE_LABEL = f"{PREFIX}/role"
-CONTAINER = "dumper"
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 EPOCH = datetime.fromtimestamp(0, tz=UTC)
 
