@@ -30,7 +30,7 @@ from vya_backupdb.kube.gateway import (
     ResourceType,
 )
 from vya_backupdb.reconcile.runs import counted_before
-from vya_backupdb.reconcile.views import JOB_NAME_LABEL, created_at, cronjob_view, job_view
+from vya_backupdb.reconcile.views import created_at, cronjob_view, job_view
 from vya_backupdb.reconcile.world import (
     CronJobView,
     InstanceWorld,
@@ -161,7 +161,7 @@ async def _job(gateway: Gateway, namespace: str, manifest: Manifest, status: Sta
     bare = job_view(manifest)
     if bare.over and counted_before(status, bare):
         return bare
-    pods = await gateway.find(PODS, namespace, {JOB_NAME_LABEL: bare.name})
+    pods = await gateway.find(PODS, namespace, {labels.JOB_NAME: bare.name})
     view = job_view(manifest, pods=pods)
     if view.over or view.blocked is not None or any(pod.phase != "Pending" for pod in view.pods):
         return view

@@ -8,15 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from vya_backupdb.builders.labels import APP, CONTAINER
-from vya_backupdb.domain.ids import PREFIX
+from vya_backupdb.builders.labels import APP, CONTAINER, ROLE
 from vya_backupdb.reconcile.conditions import parse_time
 from vya_backupdb.reconcile.reasons import Reason
 from vya_backupdb.reconcile.text import clean
 from vya_backupdb.reconcile.world import CronJobView, JobState, JobView, Manifest, PodView, Trouble
 
-ROLE_LABEL = f"{PREFIX}/role"
-JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 EPOCH = datetime.fromtimestamp(0, tz=UTC)
 
 _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"})
@@ -47,7 +44,7 @@ def job_view(manifest: Manifest, *, pods: Iterable[Manifest] = (), events: Itera
         uid=uid,
         owner=controller_uid(manifest),
         created=created_at(manifest),
-        role=str((meta.get("labels") or {}).get(ROLE_LABEL, "")),
+        role=str((meta.get("labels") or {}).get(ROLE, "")),
         started=parse_time(status.get("startTime")),
         finished=ended,
         state=state,
