@@ -5,6 +5,7 @@ Everything here removes only what carries our names or lies in our folders, and 
 
 import re
 from collections.abc import Iterator
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from tests.cluster.command import run
 
 _TABLES: Final = ("filter", "nat", "raw")
 _OURS: Final = re.compile(r"\bDOCKER\b|\bDOCKER-|\bdocker0\b|\bbr-[0-9a-f]{12}\b")
+_BRIDGE: Final = re.compile(r"docker0|br-[0-9a-f]{12}")
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -41,11 +43,16 @@ def _deletions(saved: str) -> Iterator[list[str]]:
         yield from ([flag, chain] for chain in chains)
 
 
-def remove_links(root: tuple[str, ...], address: str) -> None:
-    """Delete the bridge that carries the private engine's own address."""
+def remove_links(root: tuple[str, ...], addresses: IPv4Network, *, only_idle: bool) -> None:
+    """Delete Docker's bridges whose address is one of `addresses`: a killed engine leaves them, and routes by them.
+
+    `only_idle` leaves a bridge that a container is still joined to: the engine that comes back takes it over.
+    """
     for line in run("ip", "-o", "-4", "address", "show", check=False).stdout.splitlines():
         _, name, _, found, *_ = line.split()
-        if found == address:
+        if not _BRIDGE.fullmatch(name) or IPv4Interface(found).ip not in addresses:
+            continue
+        if not (only_idle and run("ip", "-o", "link", "show", "master", name, check=False).stdout):
             run(*root, "ip", "link", "delete", name, check=False)
 
 

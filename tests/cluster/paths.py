@@ -2,10 +2,11 @@
 
 Nothing is written outside the cache and `/run/vya-backupdb`. Everything on an engine carries the prefix
 `vya-backupdb`, so that what is ours can be told from what is the user's. All addresses that the host can see lie in
-172.31.240.0/20: 172.31.249.0/24 is the private engine's bridge, 172.31.250.0/24 the nodes' network.
+`ADDRESSES`: 172.31.249.0/24 is the private engine's bridge, 172.31.250.0/24 the nodes' network.
 """
 
 import os
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ SOCKET: Final = RUN / "docker.sock"
 PID_FILE: Final = RUN / "docker.pid"
 EXEC_ROOT: Final = RUN / "exec"
 
+ADDRESSES: Final = IPv4Network("172.31.240.0/20")
 ENGINE_BRIDGE: Final = "172.31.249.1/24"
 ADDRESS_POOL: Final = "base=172.31.240.0/21,size=24"
 NODE_NETWORK: Final = "172.31.250.0/24"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import dockerd, paths
+from tests.cluster import dockerd, paths, settings
 from tests.cluster.api import ensure_cluster, take_down
 from tests.cluster.command import run, say_to_stderr
 from tests.cluster.engine import ensure_engine, find_engine, stop_engine
@@ -80,6 +80,14 @@ def _settled(before: Traces) -> Traces:
     return changed
 
 
+def _leave_bridge() -> None:
+    """Leave what an engine that was killed leaves: a bridge with the nodes' own addresses, which nobody serves."""
+    name = "br-0123456789ab"
+    run("ip", "link", "add", name, "type", "bridge")
+    run("ip", "address", "add", f"{settings.address(0)}/24", "dev", name)
+    run("ip", "link", "set", name, "up")
+
+
 def _kill_engine() -> None:
     pid = dockerd.running()
     assert pid is not None
@@ -93,6 +101,7 @@ def main(images: str) -> dict[str, Any]:
     """Live through it, and return what was seen."""
     told: dict[str, Any] = {}
     before = traces()
+    _leave_bridge()
     engine = ensure_engine()
     engine.run("load", "--input", images)
     ensure_cluster(nodes=2)
