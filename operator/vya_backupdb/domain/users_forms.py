@@ -13,38 +13,43 @@ _SHOWN: Final = 120
 #: What stands for an account that has nothing due, in the journal of a restore.
 NOTHING: Final = "SELECT 1"
 
+#: What a grant of MySQL or MariaDB says before the name of an object, as a regular expression.
+MY_KINDS: Final = "TABLE|FUNCTION|PROCEDURE|PACKAGE|PACKAGE BODY|LIBRARY"
+
 _TICKED: Final = r"`(?:[^`]|``)*+`"
 _MY_NAME: Final = rf"{_TICKED}(?:@{_TICKED})?"
 _MY_RIGHTS: Final = (
     rf"[A-Z](?:[\w ,()]|{_TICKED})*? ON (?:\*\.\*|{_TICKED}\.\*"
-    rf"|(?:(?:TABLE|FUNCTION|PROCEDURE|PACKAGE|PACKAGE BODY|LIBRARY) )?{_TICKED}\.{_TICKED})"
+    rf"|(?:(?:{MY_KINDS}) )?{_TICKED}\.{_TICKED})"
 )
 _MY_CLAUSES: Final = r"(?: (?:\w+|'…'|-?\d+(?:\.\d+)?))*"
+_MY_ACCOUNT: Final = rf"(?P<account>{_MY_NAME}|PUBLIC)"
 _MY_FORMS: Final = (
-    rf"(?:CREATE USER IF NOT EXISTS|ALTER USER) @{_MY_CLAUSES}",
-    r"CREATE ROLE IF NOT EXISTS @",
-    rf"GRANT {_MY_RIGHTS} TO @(?: WITH GRANT OPTION)?",
-    rf"REVOKE {_MY_RIGHTS} FROM @",
-    rf"GRANT {_MY_NAME} TO @(?: WITH ADMIN OPTION)?",
-    rf"GRANT PROXY ON {_MY_NAME} TO @(?: WITH GRANT OPTION)?",
-    rf"SET DEFAULT ROLE {_MY_NAME}(?:, {_MY_NAME})* (?:TO|FOR) @",
+    rf"(?:CREATE USER IF NOT EXISTS|ALTER USER) {_MY_ACCOUNT}{_MY_CLAUSES}",
+    rf"CREATE ROLE IF NOT EXISTS {_MY_ACCOUNT}",
+    rf"GRANT {_MY_RIGHTS} TO {_MY_ACCOUNT}(?: WITH GRANT OPTION)?",
+    rf"REVOKE {_MY_RIGHTS} FROM {_MY_ACCOUNT}",
+    rf"GRANT {_MY_NAME} TO {_MY_ACCOUNT}(?: WITH ADMIN OPTION)?",
+    rf"GRANT PROXY ON {_MY_NAME} TO {_MY_ACCOUNT}(?: WITH GRANT OPTION)?",
+    rf"SET DEFAULT ROLE {_MY_NAME}(?:, {_MY_NAME})* (?:TO|FOR) {_MY_ACCOUNT}",
 )
 
 _QUOTED: Final = r'"(?:[^"]|"")*+"'
 _DOTTED: Final = rf"{_QUOTED}(?:\.{_QUOTED})*"
 _TEXT: Final = r" *E?'…'"
 _ATTRIBUTES: Final = rf"(?: (?:[A-Z]+|-?\d+|{_TEXT}))+"
+_PG_ACCOUNT: Final = rf"(?P<account>{_QUOTED}|PUBLIC|ALL)"
 _PG_FORMS: Final = (
-    rf"ALTER ROLE @ WITH{_ATTRIBUTES}",
-    rf"COMMENT ON ROLE @ IS{_TEXT}",
-    rf"ALTER ROLE @(?: IN DATABASE {_QUOTED})? SET {_DOTTED} TO{_TEXT}(?:,{_TEXT})*",
-    rf"GRANT {_QUOTED} TO @(?: WITH [A-Z ,]+)?(?: GRANTED BY {_QUOTED})?",
-    rf"GRANT [A-Z ]+ ON (?:DATABASE {_QUOTED}|PARAMETER {_DOTTED}) TO @(?: WITH GRANT OPTION)?",
+    rf"ALTER ROLE {_PG_ACCOUNT} WITH{_ATTRIBUTES}",
+    rf"COMMENT ON ROLE {_PG_ACCOUNT} IS{_TEXT}",
+    rf"ALTER ROLE {_PG_ACCOUNT}(?: IN DATABASE {_QUOTED})? SET {_DOTTED} TO{_TEXT}(?:,{_TEXT})*",
+    rf"GRANT {_QUOTED} TO {_PG_ACCOUNT}(?: WITH [A-Z ,]+)?(?: GRANTED BY {_QUOTED})?",
+    rf"GRANT [A-Z ]+ ON (?:DATABASE {_QUOTED}|PARAMETER {_DOTTED}) TO {_PG_ACCOUNT}(?: WITH GRANT OPTION)?",
 )
 _BLOCK: Final = re.compile(
     r"DO (\$vya_*\$)BEGIN (?P<made>.*) EXCEPTION WHEN duplicate_object THEN NULL; END\1", re.DOTALL
 )
-_MADE: Final = rf"CREATE ROLE @;(?: ALTER ROLE @ WITH{_ATTRIBUTES};)?"
+_MADE: Final = rf"CREATE ROLE {_PG_ACCOUNT};(?: ALTER ROLE (?P=account) WITH{_ATTRIBUTES};)?"
 
 
 def stray(file: UsersFile) -> Statement | None:
@@ -70,9 +75,9 @@ def _is_postgresql(one: Statement) -> bool:
 
 
 def _fits(forms: tuple[str, ...], masked: str, names: tuple[str, ...]) -> bool:
-    """Whether the statement is of a form; '@' that stands by itself in one is the account."""
-    account = f"(?:{'|'.join(map(re.escape, names))})"
-    return any(re.fullmatch(re.sub(r"(?<= )@", lambda _: account, form), masked, re.DOTALL) for form in forms)
+    """Whether the statement is of a form, about the account that is called one of `names`."""
+    matches = (re.fullmatch(form, masked, re.DOTALL) for form in forms)
+    return any(match["account"] in names for match in matches if match)
 
 
 def _mysql_names(header: Header) -> tuple[str, ...]:

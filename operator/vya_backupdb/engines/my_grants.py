@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from vya_backupdb.domain.users_file import EVERYONE, AccountKey, Header, Kind, Part, Phase, Statement
+from vya_backupdb.domain.users_forms import MY_KINDS
 from vya_backupdb.engines.accounts import GrantRow
 from vya_backupdb.engines.my_names import BACKTICKED, Account
 from vya_backupdb.engines.my_session import Session, quote
@@ -18,7 +19,7 @@ from vya_backupdb.engines.my_session import Session, quote
 _PRIVILEGES: Final = rf"[A-Z](?:[^`'\"]|{BACKTICKED})*?"
 _OBJECT: Final = (
     rf"\*\.\*|(?P<database>{BACKTICKED})\.\*"
-    rf"|(?:(?:TABLE|FUNCTION|PROCEDURE|PACKAGE|PACKAGE BODY|LIBRARY) )?(?P<schema>{BACKTICKED})\.{BACKTICKED}"
+    rf"|(?:(?:{MY_KINDS}) )?(?P<schema>{BACKTICKED})\.{BACKTICKED}"
 )
 _GRANT: Final = re.compile(
     rf"(?P<verb>GRANT|REVOKE) (?P<what>{_PRIVILEGES}) ON (?P<on>{_OBJECT}) (?:TO|FROM) (?P<rest>.*)", re.DOTALL
