@@ -82,14 +82,14 @@ STATISTICS: Final = Source(
         "method": "INDEX_TYPE",
         "visible": "IS_VISIBLE",
         "ignored": "IGNORED",
-        "state": "COMMENT",
         "place": "SEQ_IN_INDEX",
         "columns": "COLUMN_NAME",
         "orders": "COLLATION",
         "prefixes": "SUB_PART",
     },
     {"expressions": "EXPRESSION"},
-    {"comment": "INDEX_COMMENT"},
+    # keys that were disabled are enabled by every dump: MyISAM's, Aria's
+    {"comment": "INDEX_COMMENT", "state": "COMMENT"},
 )
 KEY_COLUMNS: Final = Source(
     "KEY_COLUMN_USAGE",
