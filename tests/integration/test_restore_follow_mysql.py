@@ -127,6 +127,26 @@ def test_a_server_that_asks_for_primary_keys_takes_our_markers(server: Server, o
         server.sql(f"SET GLOBAL {setting} = OFF")
 
 
+def test_an_event_whose_time_has_passed_fails_no_restore(server: Server, one: Restoring) -> None:
+    """No server makes it any more. What is only renamed keeps it."""
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (a int)")
+    with server.session("shop") as run:
+        run("SET timestamp = 1")
+        run("CREATE EVENT `on``ce` ON SCHEDULE AT '2020-01-01 03:00:00' DISABLE DO DELETE FROM t")
+        run("CREATE EVENT ended ON SCHEDULE EVERY 1 DAY ENDS '2020-01-01' DISABLE DO DELETE FROM t")
+    one.back_up("shop")
+    report = one.restore("copy", database="shop")
+    assert report.restored is not None
+    (told,) = [each for each in report.restored.transforms if each.name == "past-event"]
+    assert (told.count, "`ended`, `on``ce`" in told.sentence) == (2, True)
+    report = one.restore("shop", "rename")
+    assert report.restored is not None and report.restored.kept_database is not None
+    kept = server.sql("SHOW EVENTS", database=report.restored.kept_database)
+    assert [(row[1], row[10]) for row in kept] == [("ended", "DISABLED"), ("on`ce", "DISABLED")]
+    for name in ("copy", report.restored.kept_database):
+        server.sql(f"DROP DATABASE `{name}`")
+
+
 def test_an_event_that_runs_as_soon_as_it_is_made_fails_no_restore(server: Server, one: Restoring) -> None:
     """The scratch database has it, too, and to count and compare a large database takes longer than a minute."""
     server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (event int)")

@@ -49,6 +49,8 @@ def _is_told(change: Change, transforms: Collection[str]) -> bool:
     """Whether a transform does this: another collation changes columns and more, a left-out role what hangs on it."""
     if any(change.attributes == _TOLD[name] for name in _TOLD.keys() & set(transforms)):
         return True
+    if change.kind == "event" and change.how == "removed" and "past-event" in transforms:
+        return True
     return "collation" in transforms or ("grant" in transforms and change.kind in _OF_ROLES)
 
 

@@ -17,13 +17,15 @@ from vya_backupdb.engines.my_session import Server, quote
 from vya_backupdb.engines.my_transforms import MyFacts
 from vya_backupdb.engines.my_values import ROWS_ELSEWHERE
 from vya_backupdb.engines.my_views import WaitingViews
+from vya_backupdb.engines.transforms import Notes
 
 #: The reader of statements begins without these; what the server has otherwise, a script may rely on.
 _READER_LACKS: Final = frozenset({"ANSI", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES"})
 #: How dumps and people write it: the definer, and comments for versions around each part, may be there or not.
 _EVENT: Final = re.compile(
     rb"""(?:/\*M?!\d*\s*)?CREATE\b(?:\s|\*/|/\*M?!\d*|OR\s+REPLACE\b
-    |DEFINER\s*=\s*(?:`(?:[^`]|``)*`|'[^']*'|\w+)(?:@(?:`(?:[^`]|``)*`|'[^']*'|\w+))?)*+EVENT\b""",
+    |DEFINER\s*=\s*(?:`(?:[^`]|``)*`|'[^']*'|\"[^\"]*\"|\w+)(?:@(?:`(?:[^`]|``)*`|'[^']*'|\"[^\"]*\"|\w+))?)*+EVENT\b
+    (?:\s|\*/|/\*M?!\d*|IF\s+NOT\s+EXISTS\b)*+(`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\"|[^\s`\"]+)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _WRITES: Final = re.compile(rb"(?:/\*M?!\d*\s*)?(?:INSERT|REPLACE|UPDATE|DELETE|CALL|TRUNCATE)\b", re.IGNORECASE)
@@ -48,8 +50,8 @@ class MyTarget:
     An event runs from the moment at which it is made, in a scratch database, too: rows are counted before the first.
     """
 
-    def __init__(self, driver: Any, server: Server) -> None:
-        self._driver, self._server = driver, server
+    def __init__(self, driver: Any, server: Server, notes: Notes) -> None:
+        self._driver, self._server, self._notes = driver, server, notes
         self._views = WaitingViews(self._execute)
         self._events = False
         self._counted: tuple[TableInfo, ...] | None = None
@@ -58,11 +60,22 @@ class MyTarget:
 
     def execute(self, text: bytes) -> None:
         """See `loader.Target.execute`. A view that is refused waits for the end of the file."""
-        if not self._events and _EVENT.match(text):
+        event = _EVENT.match(text)
+        if event is not None and not self._events:
             self._events, self._counted = True, self._count()
         elif self._counted is not None and _WRITES.match(text):
             self._counted = None  # no dump of the servers' own clients goes on like that
         self._views.execute(text)
+        if event is not None and not self._is_there(event[1]):
+            self._notes.transform("past-event", event[1].decode("utf-8", "replace"))
+
+    def _is_there(self, event: bytes) -> bool:
+        """Whether an event is there that was just made, its name as it was written: one of the past is not."""
+        try:
+            self._driver.query(b"SHOW CREATE EVENT " + event)
+        except pymysql.MySQLError as error:
+            return my_errors.number(error) != my_errors.NO_EVENT
+        return True
 
     def counted(self) -> tuple[TableInfo, ...] | None:
         """See `loader.Target.counted`."""
@@ -124,8 +137,10 @@ class MyTarget:
 
 
 @contextmanager
-def target(server: Server, product: Product, database: str, *, own: bool) -> Iterator[MyTarget]:
+def target(server: Server, product: Product, database: str, notes: Notes, *, own: bool) -> Iterator[MyTarget]:
     """Connect to `database` for a load. When the block fails, its session is ended on the server, too.
+
+    What the server leaves out, and says so, goes into `notes`.
 
     A backup of our `own` holds what a server had. Its rows have passed the checks of their tables, perhaps under
     another time zone than the dump's: where the server can be told so (MariaDB), it does not ask again. Its tables may
@@ -133,7 +148,7 @@ def target(server: Server, product: Product, database: str, *, own: bool) -> Ite
     """
     with server.driver(database) as driver:
         identity = driver.identity
-        made = MyTarget(driver, server)
+        made = MyTarget(driver, server, notes)
         try:
             made.execute((_SETTINGS + ", max_statement_time = 0" * (product == "MariaDB")).encode())
             for setting in _OF_OWN if own else ():

@@ -26,7 +26,7 @@ _SHOWN: Final = {"VIEW": "Create View", "TRIGGER": "SQL Original Statement", "EV
 _HAS_LIBRARIES: Final = (
     "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'information_schema' AND TABLE_NAME = 'LIBRARIES'"
 )
-_NAME: Final = r"(?:`(?:[^`]|``)+`|[0-9A-Za-z_$\x80-\U0010ffff]+)"
+_NAME: Final = r"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\"|[0-9A-Za-z_$\x80-\U0010ffff]+)"
 _TRIGGER: Final = re.compile(
     rf"(?P<create>CREATE\s+DEFINER\s*=\s*\S+?@\S+\s+TRIGGER\s+(?:IF\s+NOT\s+EXISTS\s+)?)(?:(?P<in1>{_NAME})\s*\.\s*)?"
     rf"(?P<name>{_NAME})(?P<when>\s+(?:BEFORE|AFTER)\s+(?:(?:INSERT|UPDATE|DELETE|OR)\s+)+ON\s+)"
@@ -110,7 +110,7 @@ def _trigger(sql: str, schema: str, name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    return name[1:-1].replace("``", "`") if name.startswith("`") else name
+    return name[1:-1].replace(name[0] * 2, name[0]) if name[0] in '`"' else name
 
 
 def asleep(event: Definition) -> Definition:
@@ -149,6 +149,12 @@ def make(session: Session, schema: str, wanted: Sequence[Definition]) -> None:
         _make_all(session, schema, [one for one in lacking if one.kind == kind])
 
 
+def _has_event(session: Session, schema: str, name: str) -> bool:
+    sql = "SELECT EVENT_SCHEMA AS s, EVENT_NAME AS name FROM information_schema.EVENTS WHERE EVENT_SCHEMA = :db"
+    rows = session.rows(f"{sql} AND EVENT_NAME = :name", f"looking for event {schema}.{name}", db=schema, name=name)
+    return any(row["s"] == schema for row in rows)
+
+
 def _make_all(session: Session, schema: str, wanted: Sequence[Definition]) -> None:
     """Make them in the order given; a view may stand on a later one, so those that fail are tried again."""
     waiting = list(wanted)
@@ -158,6 +164,8 @@ def _make_all(session: Session, schema: str, wanted: Sequence[Definition]) -> No
             try:
                 with _under(session, schema, one.database_collation):
                     _make(session, one)
+                    if one.kind == "EVENT" and not _has_event(session, schema, one.name):
+                        _make(session, one, past=True)
             except SQLAlchemyError as error:
                 failed.append((one, error))
         if len(failed) == len(waiting):
@@ -189,8 +197,11 @@ def _under(session: Session, schema: str, collation: str | None) -> Iterator[Non
         session.execute(f"ALTER DATABASE {quote(schema)} COLLATE {present}", f"altering {schema!r} back")
 
 
-def _make(session: Session, one: Definition) -> None:
-    """Make one under its own settings. NB: the statement's bytes are of the character set that it was written in."""
+def _make(session: Session, one: Definition, *, past: bool = False) -> None:
+    """Make one under its own settings. NB: the statement's bytes are of the character set that it was written in.
+
+    `past`: as if it were long ago, because no server makes an event of which nothing is left to come.
+    """
     charset, encoded = one.charset or "utf8mb4", _encoded(one.sql, one.charset or "utf8mb4")
     if encoded is None or not _WORD.fullmatch(charset):
         charset, encoded = "utf8mb4", one.sql.encode()
@@ -201,11 +212,15 @@ def _make(session: Session, one: Definition) -> None:
         settings.append(f"sql_mode = {literal(one.sql_mode)}")
     if one.time_zone:
         settings.append(f"time_zone = {literal(one.time_zone)}")
+    if past:
+        settings.append("timestamp = 1")
     session.run(f"SET {', '.join(settings)}")
     try:
         session.send(encoded)
     finally:
         session.pin()
+        if past:
+            session.run("SET timestamp = DEFAULT")
 
 
 def _encoded(sql: str, charset: str) -> bytes | None:

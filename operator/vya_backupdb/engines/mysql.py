@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from vya_backupdb.engines.loader import FileInspector, FileLoader
     from vya_backupdb.engines.my_accounts import MyAccounts
     from vya_backupdb.engines.my_place import MySQLPlacer
+    from vya_backupdb.engines.my_statements import MyReader
 
 _EVERYTHING: Final = LoadOptions()
 SYSTEM_DATABASES: Final = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
@@ -273,25 +274,29 @@ class MySQL:
         """See `base.Engine.inspector`."""
         from vya_backupdb.engines import my_loader
         from vya_backupdb.engines.loader import FileInspector
-        from vya_backupdb.engines.my_statements import MyReader
         from vya_backupdb.engines.my_transforms import MyRules
 
         rules = MyRules(options, my_loader.facts(self._server, self._info), target)
-        return FileInspector(MyReader(my_loader.packet_limit(self._server)), rules)
+        return FileInspector(self._reader(), rules)
 
     @contextmanager
     def loader(self, database: str, options: LoadOptions = _EVERYTHING) -> "Iterator[FileLoader]":
         """See `base.Engine.loader`."""
         from vya_backupdb.engines import my_loader
         from vya_backupdb.engines.loader import FileLoader
-        from vya_backupdb.engines.my_statements import MyReader
         from vya_backupdb.engines.my_transforms import MyRules
 
-        reader = MyReader(my_loader.packet_limit(self._server))
+        reader = self._reader()
         rules = MyRules(options, my_loader.facts(self._server, self._info), database)
         own = options.source is not None
-        with my_loader.target(self._server, self._product, database, own=own) as target:
+        with my_loader.target(self._server, self._product, database, rules.notes, own=own) as target:
             yield FileLoader(reader, rules, target, database=database, redact=self._redact)
+
+    def _reader(self) -> "MyReader":
+        from vya_backupdb.engines import my_loader
+        from vya_backupdb.engines.my_statements import MyReader
+
+        return MyReader(my_loader.packet_limit(self._server), dollars=self._product == "MySQL")
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
         """See `base.Engine.finish`: character set, collation and comment were given by `create`."""
