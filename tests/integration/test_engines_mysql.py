@@ -15,7 +15,7 @@ from tests.fixtures.scratch_databases import (
 from tests.servers import Server
 
 from vya_backupdb.domain.errors import DumpFailed, RestoreFailed
-from vya_backupdb.domain.schema import diff
+from vya_backupdb.domain.schema import compare, diff
 from vya_backupdb.dumper.same_schema import require_same_rows
 from vya_backupdb.engines.loading import LoadOptions
 
@@ -160,6 +160,44 @@ def test_an_event_over_which_oracles_client_never_ends_is_told_beforehand(my: Ri
     else:
         assert found == []
         assert my.dump(name).scan.complete
+
+
+def test_code_comes_back_under_another_name_however_it_is_quoted(my: Rig, make: Make) -> None:
+    """In bodies ``"…"`` may be a name and a backslash a letter, and words may look like the names of collations."""
+    maria = my.server.product == "mariadb"
+    source, target = make(my.server, "quoted"), make(my.server, "quoted again", exists=False)
+    witness = make(my.server, "witness", "CREATE TABLE t (a int)")
+    code = [
+        "CREATE TABLE t (a int)",
+        """CREATE PROCEDURE words(collation_x varchar(9))
+           SELECT collation_name FROM information_schema.collations WHERE collation_name = collation_x""",
+        "SET sql_mode = 'ANSI_QUOTES'",
+        f'CREATE TRIGGER "{source}"."tr" BEFORE INSERT ON "{source}"."t" FOR EACH ROW SET NEW.a = 1',
+        "SET sql_mode = 'NO_BACKSLASH_ESCAPES'",
+        r"CREATE PROCEDURE escapes() SELECT 'a\', ' COLLATE nothing.of `the` kind'",
+        *(["SET sql_mode = ''", "CREATE PROCEDURE dollars() BEGIN SELECT 1 AS $$; SELECT 2; END"] if maria else []),
+    ]
+    run(my.server, source, *code)
+    dumped = my.dump(source)
+    options = LoadOptions(source=source)
+    assert my.inspect(dumped.sql, target, options).refusals == ()
+    my.engine.create(target, dumped.snapshot.settings)
+    my.load(dumped.sql, target, options)
+    assert diff(dumped.snapshot.schema, my.engine.schema(target)) == ()
+    assert my.server.sql("SHOW TRIGGERS", database=witness) == []
+    if maria:  # it names where it stands as it was typed
+        named = dumped.sql.replace(b'"quoted"', b'"witness"')
+        assert my.inspect(named, target, options).refusals != ()
+
+
+def test_keys_that_were_disabled_fail_no_restore(my: Rig, make: Make) -> None:
+    """Each dump enables them again."""
+    source, target = make(my.server, "keys"), make(my.server, "keys again", exists=False)
+    run(my.server, source, "CREATE TABLE t (a int, KEY (a)) ENGINE = MyISAM", "ALTER TABLE t DISABLE KEYS")
+    dumped = my.dump(source)
+    my.restore(dumped.sql, target, dumped.snapshot.settings)
+    compared = compare(dumped.snapshot.schema, my.engine.schema(target))
+    assert (compared.failures, [str(one) for one in compared.warnings]) == ((), ["index t.a (state)"])
 
 
 def test_history_of_versioned_tables_comes_back(maria: Rig, make: Make) -> None:

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from vya_backupdb.engines.statements import LOOKAHEAD, Command, Reader, Statement
+from vya_backupdb.engines.statements import LOOKAHEAD, Command, Quotes, Reader, Statement
 
 _BLANK: Final = re.compile(rb"[ \t\n\r\f\v]*+")
 _DELIMITER: Final = re.compile(rb"(?i)delimiter[ \t]+([^\s]+)[^\n]*+")
@@ -29,10 +29,14 @@ _LONGEST_SETTING: Final = 4096
 
 
 class MyReader(Reader):
-    """`statements.Reader` for dumps of both products and other scripts."""
+    """`statements.Reader` for dumps of both products and other scripts.
 
-    def __init__(self, limit: int) -> None:
+    MySQL's code of another language stands between dollars; without `dollars` they are letters, as they are to MariaDB.
+    """
+
+    def __init__(self, limit: int, *, dollars: bool = True) -> None:
         super().__init__(limit)
+        self._dollars = dollars
         self._delimiter = b";"
         self._quote = b""
         self._rows_at = 0
@@ -156,7 +160,7 @@ class MyReader(Reader):
     def _end(self, end: int, after: int) -> None:
         text, lead = self._taken(end)
         if text:
-            self._out.append(Statement(text, self._line, lead))
+            self._out.append(Statement(text, self._line, lead, quotes=Quotes(self._backslash, self._ansi)))
             self._follow_mode(text)
         self._skip(after)
         self._state = self._between
@@ -176,7 +180,7 @@ class MyReader(Reader):
             self._choose()
 
     def _choose(self) -> None:
-        self._opener, self._plain = _patterns(self._delimiter, self._backslash)
+        self._opener, self._plain = _patterns(self._delimiter, self._backslash, self._dollars)
 
 
 def _outside(rows: bytes) -> bool:
@@ -189,11 +193,12 @@ def _outside(rows: bytes) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _patterns(delimiter: bytes, backslash: bool) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+def _patterns(delimiter: bytes, backslash: bool, dollars: bool) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return what changes the state outside of quotes, and a run of what does not, whole ``'…'`` strings included."""
     end = re.escape(delimiter)
     # what MySQL keeps of another language stands as AS $$ … $$, and may hold any quote
-    opener = re.compile(end + rb"|['\"`#]|(?<=[ \n]AS )\$\$|--(?=[\x00-\x20]|\Z)|/\*(?!M?!)")
+    code = rb"|(?<=[ \n]AS )\$\$" if dollars else rb""
+    opener = re.compile(end + rb"|['\"`#]" + code + rb"|--(?=[\x00-\x20]|\Z)|/\*(?!M?!)")
     string = rb"'(?:[^'\\]++|\\.)*+'" if backslash else rb"'[^']*+'"
     first = re.escape(delimiter[:1])
     # a dash or a slash that stands last may begin a comment: it is left to the other pattern

@@ -6,7 +6,7 @@ database's own code may do (routines, triggers, ``CALL``): it runs with its defi
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -120,7 +120,7 @@ class MyRules:
             kept = self._selection.keeps(my_selection.of_rows(self._selection, rows[1]))
             return statement.text if kept else None
         self._edits = []
-        pieces = self._pieces(statement.text[:_HEAD])
+        pieces = self._pieces(statement, _HEAD)
         about = my_selection.about(self._selection, pieces)
         if not self._selection.keeps(about):
             return None
@@ -152,8 +152,10 @@ class MyRules:
         # what stands in comments for other versions alone is nothing to this server, and it takes it
         return Verdict.PASS if not pieces or _PASSING.fullmatch(first) else self._unknown(statement, first)
 
-    def _pieces(self, text: bytes) -> list[Token]:
-        return list(of_mysql(text, mariadb=self._facts.mariadb, version=self._facts.version))
+    def _pieces(self, statement: Statement, length: int | None = None) -> list[Token]:
+        known = self._facts
+        text = statement.text[:length]
+        return list(of_mysql(text, mariadb=known.mariadb, version=known.version, quotes=statement.quotes))
 
     def _refuse(self, statement: Statement, words: str) -> Verdict:
         self.notes.refuse(statement.line, f"{words} concerns more than this database", BY_HAND)
@@ -247,7 +249,7 @@ class MyRules:
         source = self._lines.source
         if source is None or self._same(source, self._target) or source.encode() not in statement.text:
             return Verdict.PASS
-        every = pieces if len(statement.text) <= _HEAD else self._pieces(statement.text)
+        every = pieces if len(statement.text) <= _HEAD else self._pieces(statement)
         runs_elsewhere = kind in _CODE and not self._same(source, self._final)
         for number, (qualifier, name) in enumerate(qualified(every)):
             if number == 0 and any(edit.start == qualifier.start for edit in self._edits):
@@ -280,14 +282,13 @@ class MyRules:
 
     def _collated(self, statement: Statement, pieces: Sequence[Token]) -> Verdict:
         """Put what the server has in the place of collations that it lacks."""
-        for number, piece in enumerate(pieces[1:], 1):
-            before = pieces[number - 2] if pieces[number - 1] == "=" and number > 1 else pieces[number - 1]
-            if not (before == "COLLATE" or before.word.startswith("COLLATION_")) or piece == "=" or not piece.word:
-                continue
+        for piece, certain in _collations(pieces):
             name = piece.word.lower()
             if name in self._facts.collations or name.startswith("@") or name == "default":
                 continue
             replacement = nearest(name, self._facts.collations)
+            if replacement is None and not certain:
+                continue
             if replacement is None:
                 hint = "Restore to a server that has it, or change the file."
                 self.notes.refuse(statement.line, f"uses the collation {name}, which this server lacks", hint)
@@ -302,6 +303,19 @@ class MyRules:
     def _is_source(self, database: str) -> bool:
         source = self._lines.source
         return source is not None and self._same(database, source) and not self._same(database, self._target)
+
+
+def _collations(pieces: Sequence[Token]) -> Iterator[tuple[Token, bool]]:
+    """Yield the words that name a collation, and whether they can be nothing else.
+
+    A body may compare what is called ``collation_…`` with a variable of its own.
+    """
+    for number, piece in enumerate(pieces[1:], 1):
+        equals = pieces[number - 1] == "=" and number > 1
+        before = pieces[number - 2 if equals else number - 1]
+        variable = equals and before.word.startswith("COLLATION_")
+        if piece.word and (before == "COLLATE" or variable):
+            yield piece, before == "COLLATE" or pieces[0] == "SET"
 
 
 def _is_library(pieces: Sequence[Token]) -> bool:

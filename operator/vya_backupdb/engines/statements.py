@@ -18,16 +18,28 @@ LEAD: Final = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Quotes:
+    """What MySQL and MariaDB take quotes for, by the SQL mode: whether a backslash escapes, and ``"…"`` is a name."""
+
+    backslash: bool = True
+    names: bool = False
+
+
+_USUAL: Final = Quotes()
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """One statement without its delimiter and without the comments before it, which are `lead` (their last 8 KiB).
 
-    `line` is where it begins, 1 for the first. `copies`: rows follow, up to a `RowsEnd`.
+    `line` is where it begins, 1 for the first. `copies`: rows follow, up to a `RowsEnd`. `quotes`: how it is quoted.
     """
 
     text: bytes
     line: int
     lead: bytes = b""
     copies: bool = False
+    quotes: Quotes = _USUAL
 
 
 @dataclass(frozen=True, slots=True)

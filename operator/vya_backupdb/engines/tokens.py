@@ -7,7 +7,10 @@ comment: otherwise a word could be hidden from us or from the server.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
+
+from vya_backupdb.engines.statements import Quotes
 
 Kind = Literal["word", "name", "string", "mark"]
 
@@ -18,14 +21,8 @@ _PG: Final = re.compile(
     |(?P<word>[A-Za-z_\x80-\xff][\w$\x80-\xff]*+)|(?P<mark>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_MY: Final = re.compile(
-    rb"""\s++|\#[^\n]*+|--(?=[\x00-\x20]|\Z)[^\n]*+|(?P<open>/\*M?!\d*)|(?P<close>\*/)|(?P<comment>/\*)
-    |(?P<name>`(?:[^`]|``)*+`)
-    |(?P<string>'(?:[^'\\]++|\\.|'')*+'|"(?:[^"\\]++|\\.|"")*+")
-    |(?P<word>@{0,2}[A-Za-z_$0-9\x80-\xff][\w$\x80-\xff]*+)|(?P<mark>.)""",
-    re.VERBOSE | re.DOTALL,
-)
 _NESTING: Final = re.compile(rb"/\*|\*/")
+_USUAL: Final = Quotes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +70,10 @@ def of_postgresql(text: bytes) -> Iterator[Token]:
             yield Token("mark", found["mark"], found.start(), at)
 
 
-def of_mysql(text: bytes, *, mariadb: bool, version: int) -> Iterator[Token]:
+def of_mysql(text: bytes, *, mariadb: bool, version: int, quotes: Quotes = _USUAL) -> Iterator[Token]:
     """Yield the tokens of a statement, as a server of that product and version (101108 for 10.11.8) reads it."""
-    at = 0
-    while at < len(text) and (found := _MY.match(text, at)) is not None:
+    at, pattern = 0, _of_mysql(quotes)
+    while at < len(text) and (found := pattern.match(text, at)) is not None:
         at = found.end()
         if found["open"] is not None:
             if not _executed(found["open"], mariadb, version):
@@ -84,13 +81,36 @@ def of_mysql(text: bytes, *, mariadb: bool, version: int) -> Iterator[Token]:
         elif found["comment"] is not None:
             at = _after_comment(text, at, nested=False)
         elif found["name"] is not None:
-            yield Token("name", found["name"][1:-1].replace(b"``", b"`"), found.start(), at)
+            yield Token("name", _unquoted(found["name"]), found.start(), at)
         elif found["string"] is not None:
             yield Token("string", found["string"], found.start(), at)
         elif found["word"] is not None:
             yield Token("word", found["word"], found.start(), at)
         elif found["mark"] is not None:
             yield Token("mark", found["mark"], found.start(), at)
+
+
+@lru_cache
+def _of_mysql(quotes: Quotes) -> re.Pattern[bytes]:
+    """Return what one token is, or what stands between two."""
+    escape = rb"|\\." if quotes.backslash else rb""
+    single, double = (
+        (rb"%s(?:[^%s%s]++%s|%s%s)*+%s" % (q, q, b"\\\\" if escape else b"", escape, q, q, q)) for q in (b"'", b'"')
+    )
+    name = rb"`(?:[^`]|``)*+`" + (rb'|"(?:[^"]|"")*+"' if quotes.names else rb"")
+    string = single if quotes.names else single + b"|" + double
+    return re.compile(
+        rb"""\s++|\#[^\n]*+|--(?=[\x00-\x20]|\Z)[^\n]*+|(?P<open>/\*M?!\d*)|(?P<close>\*/)|(?P<comment>/\*)
+        |(?P<name>%s)|(?P<string>%s)
+        |(?P<word>@{0,2}[A-Za-z_$0-9\x80-\xff][\w$\x80-\xff]*+)|(?P<mark>.)"""
+        % (name, string),
+        re.VERBOSE | re.DOTALL,
+    )
+
+
+def _unquoted(name: bytes) -> bytes:
+    mark = name[:1]
+    return name[1:-1].replace(mark * 2, mark)
 
 
 def _executed(opener: bytes, mariadb: bool, version: int) -> bool:
