@@ -140,7 +140,8 @@ def test_an_event_whose_time_has_passed_fails_no_restore(server: Server, one: Re
     (told,) = [each for each in report.restored.transforms if each.name == "past-event"]
     assert (told.count, "`ended`, `on``ce`" in told.sentence) == (2, True)
     report = one.restore("shop", "rename")
-    assert report.restored is not None and report.restored.kept_database is not None
+    assert report.restored is not None
+    assert report.restored.kept_database is not None
     kept = server.sql("SHOW EVENTS", database=report.restored.kept_database)
     assert [(row[1], row[10]) for row in kept] == [("ended", "DISABLED"), ("on`ce", "DISABLED")]
     for name in ("copy", report.restored.kept_database):
