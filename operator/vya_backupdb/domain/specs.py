@@ -48,10 +48,14 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class SpecProblem(Identity):
-    """An object whose spec does not fit. `message` names each field and what to write instead."""
+    """An object whose spec does not fit. `message` names each field and what to write instead.
+
+    `suspend` says whether the spec asks for rest all the same: nothing else of it is believed.
+    """
 
     of_kind: str
     message: str
+    suspend: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +191,9 @@ def _identity(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problem(obj: Mapping[str, Any], message: str) -> SpecProblem:
-    return SpecProblem(**_identity(obj), of_kind=str(obj.get("kind")), message=message)
+    spec = obj.get("spec")
+    suspend = isinstance(spec, Mapping) and spec.get("suspend") is True
+    return SpecProblem(**_identity(obj), of_kind=str(obj.get("kind")), message=message, suspend=suspend)
 
 
 def _spec(obj: Mapping[str, Any], model: type[S]) -> S | str:

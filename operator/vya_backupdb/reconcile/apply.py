@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from vya_backupdb.builders.labels import ROLE
 from vya_backupdb.domain.ids import PREFIX, digest
 from vya_backupdb.kube.errors import AlreadyExists, Conflict, KubernetesError
 from vya_backupdb.kube.gateway import CRONJOBS, EVENTS, FIELD_MANAGER, JOBS, Gateway
@@ -170,4 +171,8 @@ async def _create_job(gateway: Gateway, manifest: Manifest) -> None:
         there = await gateway.get(JOBS, meta["namespace"], meta["name"])
         if controller_uid(there) != controller_uid(manifest):
             text = f"Job {meta['name']} exists and is not ours; delete it, or rename the object that needs it"
+            raise NameCollision(text) from error
+        if there["metadata"].get("labels", {}).get(ROLE) is None:
+            # it would not be found, and so be made again each time
+            text = f"somebody took our labels from Job {meta['name']}, so it is not found any more; delete it"
             raise NameCollision(text) from error

@@ -17,9 +17,19 @@ from vya_backupdb.domain.report import Finding, RunReport, ServerReport
 from vya_backupdb.domain.specs import BackupInstance, SpecProblem
 from vya_backupdb.reconcile.conditions import Wanted, find, is_true, keep, parse_time, since, timestamp
 from vya_backupdb.reconcile.outcome import Outcome, outcome
-from vya_backupdb.reconcile.reasons import NOT_BEGUN, Area, Reason, area
+from vya_backupdb.reconcile.reasons import HOLDING, Area, Reason, area
 from vya_backupdb.reconcile.sober import CLOCK_ERROR
-from vya_backupdb.reconcile.status import build, compact, earliest, invalid, later, stalled, transition, waiting
+from vya_backupdb.reconcile.status import (
+    build,
+    compact,
+    earliest,
+    holding,
+    invalid,
+    later,
+    stalled,
+    transition,
+    waiting,
+)
 from vya_backupdb.reconcile.text import clean
 from vya_backupdb.reconcile.world import (
     Action,
@@ -114,17 +124,18 @@ def _underway(
 ) -> tuple[dict[str, Any], datetime | None]:
     """Return the status while the check's Job is to be made, waits, or runs."""
     old = instance.status
-    if job is not None and job.blocked is not None:
-        return _in_trouble(instance, _fields(old), job.blocked, start=job.created, now=now)
+    held, again = holding(job, now=now) if job is not None else (None, None)
+    if job is not None and held is not None:
+        return _in_trouble(instance, _fields(old), held, start=job.created, now=now)
     if find(old, "Ready") is None or changed:
         message = "the instance is being checked"
         ready = Wanted("Ready", None, Reason.CHECK_RUNNING, message)
         flag: tuple[Wanted | None, ...] = (Wanted("Reconciling", True, Reason.CHECK_RUNNING, message),)
         fields = {**_fields(old), "nextCheckTime": None, "failedChecks": 0}
-        return _status(instance, fields, ready, {}, flag, now=now), None
+        return _status(instance, fields, ready, {}, flag, now=now), again
     ready = keep(old, "Ready", Wanted("Ready", None, Reason.NEVER_CHECKED))
     flag, wake_at = _flag(old, ready, now=now)
-    return _status(instance, _fields(old), ready, {}, flag, now=now), wake_at
+    return _status(instance, _fields(old), ready, {}, flag, now=now), earliest(wake_at, again)
 
 
 def _failed_checks(old: Status) -> int:
@@ -162,7 +173,7 @@ def _why(old: Status, end: Outcome) -> Trouble:
     """Return the cause of a failed check: a Job that died of its deadline without a pod keeps what was seen of it."""
     ready = find(old, "Ready")
     before = str(ready.get("reason")) if ready else ""
-    if not end.reported and end.result == ExitCode.DEADLINE_EXCEEDED.reason and before in NOT_BEGUN:
+    if not end.reported and end.result == ExitCode.DEADLINE_EXCEEDED.reason and before in HOLDING:
         return Trouble(before, str(ready.get("message")) if ready else end.message)
     return Trouble(end.result, end.message)
 

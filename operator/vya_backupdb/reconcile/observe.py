@@ -6,7 +6,8 @@ only be newer. Pods and Events are asked for only where they say something: of J
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from vya_backupdb.builders import labels
 from vya_backupdb.domain.ids import child_name, restore_job_name
@@ -29,6 +30,8 @@ from vya_backupdb.kube.gateway import (
     Gateway,
     ResourceType,
 )
+from vya_backupdb.reconcile.blocking import refused_job
+from vya_backupdb.reconcile.missed import unmet
 from vya_backupdb.reconcile.runs import counted_before
 from vya_backupdb.reconcile.views import created_at, cronjob_view, job_view
 from vya_backupdb.reconcile.world import (
@@ -59,26 +62,26 @@ class Observed:
     manifest: Manifest | None
 
 
-async def observe(gateway: Gateway, key: Key) -> Observed:
-    """Return the world of `key`. Raise KubernetesError where a read fails."""
+async def observe(gateway: Gateway, key: Key, *, now: datetime) -> Observed:
+    """Return the world of `key` at about `now`. Raise KubernetesError where a read fails."""
     manifest = await _get(gateway, TYPES[key.kind], key.namespace, key.name)
     if key.kind is Kind.INSTANCE:
-        return Observed(await _instance(gateway, key, manifest), manifest)
+        return Observed(await _instance(gateway, key, manifest, now), manifest)
     if manifest is None:
         gone = ScheduleWorld(key, None) if key.kind is Kind.SCHEDULE else RestoreWorld(key, None)
         return Observed(gone, None)
     if key.kind is Kind.SCHEDULE:
-        return Observed(await _schedule(gateway, key, manifest), manifest)
-    return Observed(await _restore(gateway, key, manifest), manifest)
+        return Observed(await _schedule(gateway, key, manifest, now), manifest)
+    return Observed(await _restore(gateway, key, manifest, now), manifest)
 
 
-async def _instance(gateway: Gateway, key: Key, manifest: Manifest | None) -> InstanceWorld:
+async def _instance(gateway: Gateway, key: Key, manifest: Manifest | None, now: datetime) -> InstanceWorld:
     dependents = await _dependents(gateway, key)
     if manifest is None:
         return InstanceWorld(key, None, dependents=dependents)
     resource = parse_instance(manifest)
     chosen = {labels.INSTANCE: labels.label_value(key.name), labels.ROLE: labels.Role.CHECK.value}
-    jobs = await _jobs(gateway, key.namespace, await gateway.find(JOBS, key.namespace, chosen), status={})
+    jobs = await _jobs(gateway, key.namespace, await gateway.find(JOBS, key.namespace, chosen), status={}, now=now)
     modes = await _access_modes(gateway, resource)
     return InstanceWorld(key, resource, jobs=jobs, dependents=dependents, access_modes=modes)
 
@@ -98,19 +101,20 @@ async def _dependents(gateway: Gateway, key: Key) -> tuple[Key, ...]:
     )
 
 
-async def _schedule(gateway: Gateway, key: Key, manifest: Manifest) -> ScheduleWorld:
+async def _schedule(gateway: Gateway, key: Key, manifest: Manifest, now: datetime) -> ScheduleWorld:
     resource = parse_schedule(manifest)
-    if isinstance(resource, SpecProblem):
-        return ScheduleWorld(key, resource)
-    instance = await _named_instance(gateway, key.namespace, resource.spec.instance_ref.name)
     chosen = {labels.SCHEDULE: labels.label_value(key.name)}
+    if isinstance(resource, SpecProblem):
+        return ScheduleWorld(key, resource, cronjobs=await _cronjobs(gateway, key, chosen))
+    instance = await _named_instance(gateway, key.namespace, resource.spec.instance_ref.name)
+    cronjobs = await _cronjobs(gateway, key, chosen)
     found = await gateway.find(JOBS, key.namespace, chosen)
     return ScheduleWorld(
         key,
         resource,
         instance=instance,
-        cronjobs=await _cronjobs(gateway, key, chosen),
-        jobs=await _jobs(gateway, key.namespace, found, status=resource.status),
+        cronjobs=tuple([await _refused(gateway, key.namespace, one, now) for one in cronjobs]),
+        jobs=await _jobs(gateway, key.namespace, found, status=resource.status, now=now),
         access_modes=await _access_modes(gateway, instance),
     )
 
@@ -126,14 +130,22 @@ async def _cronjobs(gateway: Gateway, key: Key, chosen: Mapping[str, str]) -> tu
     return tuple(cronjob_view(found[name]) for name in sorted(found))
 
 
-async def _restore(gateway: Gateway, key: Key, manifest: Manifest) -> RestoreWorld:
+async def _refused(gateway: Gateway, namespace: str, cronjob: CronJobView, now: datetime) -> CronJobView:
+    """Return `cronjob` with why the Job of a slot was not made; asked for only where one is missing."""
+    slot = unmet(cronjob, now)
+    if slot is None:
+        return cronjob
+    return replace(cronjob, refused=refused_job(await gateway.events_about(namespace, cronjob.uid), slot))
+
+
+async def _restore(gateway: Gateway, key: Key, manifest: Manifest, now: datetime) -> RestoreWorld:
     resource = parse_restore(manifest)
     if isinstance(resource, SpecProblem):
         return RestoreWorld(key, resource)
     name = restore_job_name(resource.name, resource.uid)
     job = await _get(gateway, JOBS, key.namespace, name)
     instance = await _named_instance(gateway, key.namespace, resource.spec.source.instance_ref.name)
-    jobs = await _jobs(gateway, key.namespace, [job] if job else [], status={})
+    jobs = await _jobs(gateway, key.namespace, [job] if job else [], status={}, now=now)
     modes = await _access_modes(gateway, instance)
     return RestoreWorld(key, resource, created=created_at(manifest), instance=instance, jobs=jobs, access_modes=modes)
 
@@ -152,14 +164,16 @@ async def _access_modes(gateway: Gateway, instance: BackupInstance | SpecProblem
     return tuple((claim or {}).get("spec", {}).get("accessModes") or ())
 
 
-async def _jobs(gateway: Gateway, namespace: str, manifests: list[Manifest], *, status: Status) -> tuple[JobView, ...]:
+async def _jobs(
+    gateway: Gateway, namespace: str, manifests: list[Manifest], *, status: Status, now: datetime
+) -> tuple[JobView, ...]:
     """Return the views of Jobs, each with the pods and Events that it is still worth asking for."""
-    return tuple(await asyncio.gather(*(_job(gateway, namespace, one, status) for one in manifests)))
+    return tuple(await asyncio.gather(*(_job(gateway, namespace, one, status, now) for one in manifests)))
 
 
-async def _job(gateway: Gateway, namespace: str, manifest: Manifest, status: Status) -> JobView:
+async def _job(gateway: Gateway, namespace: str, manifest: Manifest, status: Status, now: datetime) -> JobView:
     bare = job_view(manifest)
-    if bare.over and counted_before(status, bare):
+    if bare.over and counted_before(status, bare, now=now):
         return bare
     pods = await gateway.find(PODS, namespace, {labels.JOB_NAME: bare.name})
     view = job_view(manifest, pods=pods)

@@ -40,6 +40,8 @@ def outcome(job: JobView) -> Outcome:
     # the last pod's end decides, not an earlier pod's report; and a report that was not finished proves nothing
     told = said[-1] if said and said[-1] is not None and said[-1].finished_at else None
     succeeded, result, message = _judge(job, pods[-1] if pods else None, told)
+    if job.beside:
+        message = clean(f"{message}; container {', '.join(job.beside)}, put beside the dumper, runs on after it")
     started = job.started or job.created
     return Outcome(
         run=job.name,

@@ -62,6 +62,9 @@ class Reason(StrEnum):
     CONTAINER_NOT_STARTED = "ContainerNotStarted"
     QUOTA_EXCEEDED = "QuotaExceeded"
     POD_REFUSED = "PodRefused"
+    # of a Job that is not made, or does not end
+    JOB_REFUSED = "JobRefused"
+    POD_TERMINATING = "PodTerminating"
     # of the operator's own work
     FORBIDDEN = "Forbidden"
     REJECTED = "Rejected"
@@ -108,8 +111,8 @@ _STORAGE = frozenset(
         Reason.MOUNT_FAILED.value,
     }
 )
-# why a pod does not begin; its Job may die of its deadline without anyone having said more
-NOT_BEGUN = frozenset(
+# why a pod does not begin or end; its Job may die of its deadline without anyone having said more
+HOLDING = frozenset(
     reason.value
     for reason in (
         Reason.CLAIM_NOT_FOUND,
@@ -120,6 +123,7 @@ NOT_BEGUN = frozenset(
         Reason.CONTAINER_NOT_STARTED,
         Reason.QUOTA_EXCEEDED,
         Reason.POD_REFUSED,
+        Reason.POD_TERMINATING,
     )
 )
 # the words of a check for databases that are not, or cannot be, backed up
@@ -152,6 +156,7 @@ _WAITS = frozenset(
         Reason.CONTAINER_NOT_STARTED.value,
         Reason.QUOTA_EXCEEDED.value,
         Reason.IMAGE_UNAVAILABLE.value,
+        Reason.POD_TERMINATING.value,
         Reason.KILLED.value,
         Reason.EVICTED.value,
         Reason.REPORT_LOST.value,

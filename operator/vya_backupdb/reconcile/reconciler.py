@@ -35,7 +35,7 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> Decision:
         """Do what `key` needs now, and return what was decided. Raise KubernetesError where it could not be done."""
-        observed = await observe(self.gateway, key)
+        observed = await observe(self.gateway, key, now=self.clock())
         now = self.clock()
         decision = decide(observed.world, now=now, settings=self.settings)
         await apply(self.gateway, key, observed.manifest, decision, now=now)

@@ -6,7 +6,7 @@ terminal status is never taken back, whatever becomes of the Job.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from vya_backupdb.builders.jobs import JobSettings, restore_job
@@ -15,23 +15,24 @@ from vya_backupdb.domain.ids import restore_job_name
 from vya_backupdb.domain.report import RestoredReport
 from vya_backupdb.domain.specs import BackupInstance, RestoreRequest, SpecProblem
 from vya_backupdb.reconcile.conditions import Wanted, find, timestamp
+from vya_backupdb.reconcile.drift import APPLIED, stamped
 from vya_backupdb.reconcile.outcome import Outcome, last_failure, outcome
 from vya_backupdb.reconcile.reasons import Reason
-from vya_backupdb.reconcile.status import build, compact, earliest, invalid, stalled, waiting
+from vya_backupdb.reconcile.status import build, compact, earliest, holding, invalid, stalled, waiting
 from vya_backupdb.reconcile.text import clean
 from vya_backupdb.reconcile.world import (
+    SETTLED,
     Action,
     Announcement,
     CreateJob,
     Decision,
     DeleteJob,
     JobView,
+    Manifest,
     RestoreWorld,
     Status,
     Trouble,
 )
-
-SETTLED = timedelta(seconds=60)
 
 
 def decide_restore(world: RestoreWorld, *, now: datetime, settings: JobSettings) -> Decision:
@@ -50,7 +51,9 @@ def decide_restore(world: RestoreWorld, *, now: datetime, settings: JobSettings)
         return _wait(world, request, Trouble(Reason.NAME_COLLISION, text, person=True), now=now)
     if job is None:
         return _begin(world, request, now=now, settings=settings)
-    return _ended(request, job, now=now) if job.over else _running(request, job, now=now)
+    if job.over:
+        return _ended(request, job, now=now)
+    return _anew(world, request, job, now=now, settings=settings) or _running(request, job, now=now)
 
 
 def is_terminal(status: Status) -> bool:
@@ -69,12 +72,36 @@ def _begin(world: RestoreWorld, request: RestoreRequest, *, now: datetime, setti
     if not isinstance(instance, BackupInstance):
         text = f"BackupInstance {name}: {instance.message}"
         return _wait(world, request, Trouble(Reason.INSTANCE_INVALID, text, person=True), now=now)
-    manifest = restore_job(request, instance, settings)
+    manifest = _made_of(request, instance, settings)
     job = str(manifest["metadata"]["name"])
     making: tuple[Action, ...] = (CreateJob(manifest),)
     started = (Announcement("RestoreStarted", f"Job {job} restores {request.spec.source.database}"),)
     status = _active(request, {"job": job}, f"Job {job} is to begin", now=now)
     return Decision(actions=making, status=status, events=started)
+
+
+def _made_of(request: RestoreRequest, instance: BackupInstance, settings: JobSettings) -> Manifest:
+    return stamped(restore_job(request, instance, settings), {})
+
+
+def _anew(
+    world: RestoreWorld, request: RestoreRequest, job: JobView, *, now: datetime, settings: JobSettings
+) -> Decision | None:
+    """Return the deletion of a Job that does not get on and is of an older spec or image; when gone, it is made anew.
+
+    A Job never changes, so the remedy that its condition names would not reach it until its deadline. Nothing runs that
+    would be ended; if something has just begun, the ledger and the journal on the volume settle it as after a crash.
+    """
+    waits = job.blocked or last_failure(job)
+    if waits is None or job.deleting or now < job.created + SETTLED or any(one.phase == "Running" for one in job.pods):
+        return None
+    if not isinstance(world.instance, BackupInstance) or world.instance.deleting:
+        return None
+    wanted = _made_of(request, world.instance, settings)["metadata"]["annotations"][APPLIED]
+    if job.stamp in (None, wanted):
+        return None
+    message = f"Job {job.name} is made anew, because the BackupInstance or the operator has changed"
+    return Decision(actions=(DeleteJob(job.name, job.uid),), status=_active(request, {}, message, now=now))
 
 
 def _wait(world: RestoreWorld, request: RestoreRequest, trouble: Trouble, *, now: datetime) -> Decision:
@@ -89,7 +116,8 @@ def _running(request: RestoreRequest, job: JobView, *, now: datetime) -> Decisio
     fields = {"job": job.name, "startTime": timestamp(job.started) if job.started else None}
     trouble, look_again = _trouble(job, now=now)
     if trouble is None:
-        return Decision(status=_active(request, fields, f"Job {job.name} is running", now=now))
+        status = _active(request, fields, f"Job {job.name} is running", now=now)
+        return Decision(status=status, wake_at=look_again)
     flag, until = waiting(trouble, job.created, now=now)
     wanted = (Wanted("Succeeded", None, trouble.reason, trouble.message), flag)
     fields = {**_fields(request), **fields}
@@ -103,17 +131,18 @@ def _trouble(job: JobView, *, now: datetime) -> tuple[Trouble | None, datetime |
     Its pods are tried again until the deadline: what the last one failed of stands until the next has lived for a
     while, or the condition would flicker with every try.
     """
-    if job.blocked is not None:
-        return job.blocked, None
+    held, again = holding(job, now=now)
+    if held is not None:
+        return held, None
     failure = last_failure(job)
     if failure is not None and failure.reason == ExitCode.ALREADY_EXECUTED.reason:
         # the Job is about to end by its policy: that end is told, and it is not Stalled
-        return None, None
+        return None, again
     running = [pod for pod in job.pods if pod.phase == "Running"]
     if failure is None or not running:
-        return failure, None
+        return failure, again
     settled = running[-1].created + SETTLED
-    return (None, None) if now >= settled else (failure, settled)
+    return (None, again) if now >= settled else (failure, earliest(settled, again))
 
 
 def _active(request: RestoreRequest, fields: Mapping[str, Any], message: str, *, now: datetime) -> dict[str, Any]:

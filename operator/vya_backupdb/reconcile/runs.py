@@ -2,18 +2,20 @@
 
 A run is its Job's name. What the history holds has been counted; what is older than a full history was. So counting is
 a merge, not an addition: doing it again, also by another operator or after a crash, changes nothing. Deleting a Job
-never takes its run out of the status.
+never takes its run out of the status. A Job that was made after a run of its name had ended is another one: somebody
+gave the name twice.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import DatabaseRow
 from vya_backupdb.domain.schedule import scheduled_time
 from vya_backupdb.domain.specs_schedule import MAX_DATABASE_ROWS, MAX_HISTORY_ROWS
-from vya_backupdb.reconcile.conditions import parse_time, timestamp
+from vya_backupdb.reconcile.conditions import find, parse_time, timestamp
 from vya_backupdb.reconcile.outcome import Outcome, outcome
 from vya_backupdb.reconcile.reasons import Reason
 from vya_backupdb.reconcile.status import compact
@@ -32,12 +34,11 @@ class Counted:
     new: tuple[Outcome, ...] = field(default=())
 
 
-def count_backups(old: Status, jobs: Iterable[JobView], *, cron_job: str) -> Counted:
+def count_backups(old: Status, jobs: Iterable[JobView], *, cron_job: str, now: datetime) -> Counted:
     """Return lastRun, databases, history and lastSuccessfulTime with each finished one of `jobs` counted once."""
     history = [one for one in old.get("history") or () if isinstance(one, Mapping) and one.get("run")]
-    known = {one["run"] for one in history}
     floor = _time(history[-1].get("completionTime")) if len(history) >= MAX_HISTORY_ROWS else ""
-    ends = (outcome(job) for job in jobs if job.over and job.name not in known)
+    ends = (_explained(old, outcome(job)) for job in jobs if job.over and not _told(history, job, now))
     new = sorted((end for end in ends if timestamp(end.finished) > floor), key=lambda end: (end.finished, end.run))
     fields: dict[str, Any] = {
         "lastRun": old.get("lastRun"),
@@ -71,14 +72,33 @@ def count_retention(old: Status, jobs: Iterable[JobView]) -> Counted:
     return Counted({"lastRetention": compact(entry)}, (end,))
 
 
-def counted_before(old: Status, job: JobView) -> bool:
+def counted_before(old: Status, job: JobView, *, now: datetime) -> bool:
     """Whether `old` already tells of `job`, so that the Job itself may go."""
     history = [one for one in old.get("history") or () if isinstance(one, Mapping)]
-    if any(one.get("run") == job.name for one in history):
+    if _told(history, job, now):
         return True
     full = len(history) >= MAX_HISTORY_ROWS
     ended = timestamp(job.finished or job.created)
     return full and ended <= _time(history[-1].get("completionTime"))
+
+
+def _told(history: Iterable[Mapping[str, Any]], job: JobView, now: datetime) -> bool:
+    """Whether `history` has the run of this very `job`, not of an earlier one of its name.
+
+    A Job that is yet to be made, by a clock that jumped, is told by its name alone.
+    """
+    born, ended = timestamp(job.created), timestamp(job.finished or job.created)
+    ends = [_time(one.get("completionTime")) for one in history if one.get("run") == job.name]
+    return any(job.created > now or end >= born or end == ended or not end for end in ends)
+
+
+def _explained(old: Status, end: Outcome) -> Outcome:
+    """Return `end`, with what was known of the Job before where it died of its deadline without a word."""
+    flag = find(old, "Stalled") or {}
+    about, _, cause = str(flag.get("message") or "").partition(": ")
+    if end.reported or end.result != ExitCode.DEADLINE_EXCEEDED.reason or about != f"Job {end.run}" or not cause:
+        return end
+    return replace(end, message=clean(f"{end.message}; before, it was held up: {cause}"))
 
 
 def _counted(fields: Mapping[str, Any], end: Outcome, *, cron_job: str) -> dict[str, Any]:

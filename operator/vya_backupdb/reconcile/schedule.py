@@ -5,28 +5,26 @@ instance suspends them, because their Jobs would have nothing to connect to, and
 answered when its Job has been seen: a Job's name is made of the trigger's value, so asking twice makes one.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from vya_backupdb.builders.jobs import JobSettings, backup_cronjob, manual_job, retention_cronjob
 from vya_backupdb.domain.ids import child_name, manual_job_name
 from vya_backupdb.domain.schedule import next_run, parse_time_zone
-from vya_backupdb.domain.series import ANOMALY
 from vya_backupdb.domain.specs import BackupInstance, BackupSchedule, SpecProblem
 from vya_backupdb.domain.specs_schedule import MAX_HISTORY_ROWS
-from vya_backupdb.reconcile.conditions import Wanted, find, keep, parse_time, since, timestamp
+from vya_backupdb.reconcile import news
+from vya_backupdb.reconcile.conditions import Wanted, find, parse_time, since, timestamp
 from vya_backupdb.reconcile.contention import SIGNATURE, left_until, signature, told
 from vya_backupdb.reconcile.drift import drifted, stamped
-from vya_backupdb.reconcile.outcome import Outcome
-from vya_backupdb.reconcile.reasons import GOOD, Reason
-from vya_backupdb.reconcile.runs import Counted, count_backups, count_retention, counted_before
-from vya_backupdb.reconcile.status import build, earliest, invalid, later, stalled, waiting
-from vya_backupdb.reconcile.text import clean
+from vya_backupdb.reconcile.missed import look_again
+from vya_backupdb.reconcile.reasons import Reason
+from vya_backupdb.reconcile.runs import count_backups, count_retention, counted_before
+from vya_backupdb.reconcile.status import build, earliest, holding, invalid, later, stalled, waiting
 from vya_backupdb.reconcile.world import (
     Action,
-    Announcement,
     ApplyCronJob,
     CreateJob,
     CronJobView,
@@ -43,6 +41,9 @@ from vya_backupdb.reconcile.world import (
 )
 
 DAY = timedelta(days=1)
+# what a person mends in the spec of an instance or in the operator's image, and the Job keeps the old ones
+_BY_SPEC = frozenset({Reason.IMAGE_UNAVAILABLE.value, Reason.UNSCHEDULABLE.value})
+_OF_ITS_OWN_SPEC = ". A corrected spec or image is for the next Job: delete this one then"
 
 
 def decide_schedule(world: ScheduleWorld, *, now: datetime, settings: JobSettings) -> Decision:
@@ -51,10 +52,24 @@ def decide_schedule(world: ScheduleWorld, *, now: datetime, settings: JobSetting
     if schedule is None or schedule.deleting:
         return Decision()
     if isinstance(schedule, SpecProblem):
-        ready = Wanted("Ready", False, Reason.INVALID_SPEC, schedule.message)
-        status = invalid(schedule, ready, now=now)
-        return Decision(status=status, events=stalled(schedule.status, status))
+        return _invalid(world, schedule, now=now)
     return _Pass(world, schedule, now, settings).decide()
+
+
+def _invalid(world: ScheduleWorld, problem: SpecProblem, *, now: datetime) -> Decision:
+    """Return what becomes of CronJobs whose schedule cannot be read any more: they rest if it asks for that at least.
+
+    Else they go on as they were: a slip in a field must not end the backups.
+    """
+    mine = [one for one in world.cronjobs if one.owner == problem.uid]
+    fate = "go on as they were"
+    if problem.suspend:
+        fate = "are suspended"
+        problem = replace(problem, status={**problem.status, "nextScheduleTime": None})
+    message = f"{problem.message}; until it is corrected, its CronJobs {fate}" if mine else problem.message
+    status = invalid(problem, Wanted("Ready", False, Reason.INVALID_SPEC, message), now=now)
+    rest = tuple(SuspendCronJob(one.name, one.uid) for one in mine if problem.suspend and not one.suspended)
+    return Decision(actions=rest, status=status, events=stalled(problem.status, status))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +86,15 @@ class _Pass:
         wanted = self._wanted(instance) if isinstance(instance, BackupInstance) else ()
         trouble = self._trouble(instance, wanted)
         trigger = self._trigger(instance)
-        backups = count_backups(self.schedule.status, self._jobs("backup"), cron_job=self._backup_name)
+        backups = count_backups(self.schedule.status, self._jobs("backup"), cron_job=self._backup_name, now=self.now)
         retention = count_retention(self.schedule.status, self._jobs("retention"))
-        plausible = _plausible(self.schedule.status, retention)
+        plausible = news.plausible(self.schedule.status, retention)
         status, wake_at = self._status(trouble, trigger, {**backups.fields, **retention.fields}, plausible)
-        actions = (*self._cronjobs(instance, wanted), *trigger, *self._old_jobs())
-        odd = _odd(self.schedule.status, plausible)
+        actions = (*self._cronjobs(instance, wanted), *trigger, *self._old_jobs(), *self._lingering_jobs())
+        odd = news.odd(self.schedule.status, plausible)
         left = {one: until for one in self.world.cronjobs if self._ours(one) and (until := self._left(one))}
         others = tuple(told(one) for one in left)
-        events = (*_told(backups, retention, trigger), *odd, *stalled(self.schedule.status, status), *others)
+        events = (*news.runs(backups, retention, trigger), *odd, *stalled(self.schedule.status, status), *others)
         return Decision(actions=actions, status=status, events=events, wake_at=earliest(wake_at, *left.values()))
 
     @property
@@ -190,10 +205,20 @@ class _Pass:
             JobState.COMPLETE: spec.successful_jobs_history_limit,
             JobState.FAILED: spec.failed_jobs_history_limit,
         }
-        mine = [job for job in self.world.jobs if job.owner == self.schedule.uid and job.over]
+        mine = [job for job in self.world.jobs if job.owner == self.schedule.uid and job.over and not job.beside]
         mine.sort(key=lambda job: job.finished or job.created, reverse=True)
         old = [job for state, limit in limits.items() for job in [one for one in mine if one.state is state][limit:]]
-        return tuple(DeleteJob(job.name, job.uid) for job in old if counted_before(self.schedule.status, job))
+        return tuple(
+            DeleteJob(job.name, job.uid) for job in old if counted_before(self.schedule.status, job, now=self.now)
+        )
+
+    def _lingering_jobs(self) -> tuple[Action, ...]:
+        """Return the deletion of Jobs that only go on for what was put beside the dumper: the next could not begin."""
+        old = self.schedule.status
+        retained = (old.get("lastRetention") or {}).get("run")
+        backups = [job for job in self._jobs("backup") if job.beside and counted_before(old, job, now=self.now)]
+        retentions = [job for job in self._jobs("retention") if job.beside and job.name == retained]
+        return tuple(DeleteJob(job.name, job.uid) for job in (*backups, *retentions))
 
     def _status(
         self,
@@ -216,7 +241,8 @@ class _Pass:
         }
         fresh, stale_at = self._fresh(counted)
         flag, until = self._flag(trouble, trigger)
-        wanted = (_ready(trouble), _last(old, counted), fresh, plausible, flag)
+        retained = news.last_retention(counted)
+        wanted = (_ready(trouble), news.last_backup(old, counted), fresh, retained, plausible, flag)
         status = build(old, fields, wanted, generation=self.schedule.generation, now=self.now)
         return status, earliest(following, stale_at, until)
 
@@ -252,18 +278,29 @@ class _Pass:
         return self._blocked()
 
     def _blocked(self) -> tuple[Wanted | None, datetime | None]:
-        """Return Stalled if a run cannot begin; before that a pod that waits is nothing to report."""
-        stuck = [job for job in (*self._jobs("backup"), *self._jobs("retention")) if job.blocked is not None]
-        soonest: datetime | None = None
-        for job in sorted(stuck, key=lambda one: one.created):
-            if job.blocked is None:
+        """Return Stalled if a run cannot begin or end; before that a pod that waits is nothing to report."""
+        soonest = earliest(*(look_again(one, self.now) for one in self.world.cronjobs if self._ours(one)))
+        for trouble, start, again in self._held():
+            soonest = earliest(soonest, again)
+            if trouble is None:
                 continue
-            trouble = Trouble(job.blocked.reason, f"Job {job.name}: {job.blocked.message}", job.blocked.person)
-            flag, until = waiting(trouble, job.created, now=self.now)
+            flag, until = waiting(trouble, start, now=self.now)
             if flag.type == "Stalled":
                 return flag, None
             soonest = earliest(soonest, until)
         return None, soonest
+
+    def _held(self) -> Iterator[tuple[Trouble | None, datetime, datetime | None]]:
+        """Yield what holds a run up, since when at the latest, and when to look again; the oldest Job's first."""
+        for job in sorted((*self._jobs("backup"), *self._jobs("retention")), key=lambda one: one.created):
+            trouble, again = holding(job, now=self.now)
+            if trouble is not None:
+                hint = _OF_ITS_OWN_SPEC if trouble.person or trouble.reason in _BY_SPEC else ""
+                trouble = replace(trouble, message=f"Job {job.name}: {trouble.message}{hint}")
+            yield trouble, job.created, again
+        for one in self.world.cronjobs:
+            if self._ours(one) and one.refused is not None:
+                yield replace(one.refused, message=f"CronJob {one.name}: {one.refused.message}"), self.now, None
 
 
 def _ready(trouble: Trouble | None) -> Wanted:
@@ -275,60 +312,3 @@ def _ready(trouble: Trouble | None) -> Wanted:
 def _is_false(status: Status) -> bool:
     ready = find(status, "Ready")
     return ready is not None and ready.get("status") == "False"
-
-
-def _last(old: Status, counted: Mapping[str, Any]) -> Wanted:
-    """Return condition LastBackupSucceeded: the newest run that ended."""
-    last = counted.get("lastRun") or {}
-    if not last:
-        return keep(
-            old, "LastBackupSucceeded", Wanted("LastBackupSucceeded", None, Reason.NEVER_RUN, "no run has ended")
-        )
-    return Wanted(
-        "LastBackupSucceeded",
-        last.get("result") in GOOD,
-        str(last.get("result")),
-        f"{last.get('run')}: {last.get('message', '')}",
-    )
-
-
-def _plausible(old: Status, retention: Counted) -> Wanted | None:
-    """Return condition Plausible: what the newest retention that succeeded found. One that failed found nothing out."""
-    unknown = Wanted("Plausible", None, Reason.NEVER_RUN, "no retention has ended")
-    end = retention.new[-1] if retention.new else None
-    if end is None or not end.succeeded or end.report is None:
-        return keep(old, "Plausible", unknown) if find(old, "Plausible") else None
-    found = [one.message for one in end.report.findings if one.reason == ANOMALY]
-    if found:
-        return Wanted("Plausible", False, Reason.ANOMALY, clean("; ".join(found)))
-    return Wanted("Plausible", True, Reason.NO_ANOMALY, "no backup looks unlike those before it")
-
-
-def _odd(old: Status, plausible: Wanted | None) -> tuple[Announcement, ...]:
-    """Return the Event for anomalies that were not told before."""
-    before = find(old, "Plausible") or {}
-    if plausible is None or plausible.status is not False or before.get("message") == plausible.message:
-        return ()
-    return (Announcement("AnomalyFound", plausible.message, warning=True),)
-
-
-def _told(backups: Counted, retention: Counted, trigger: tuple[Action, ...]) -> tuple[Announcement, ...]:
-    """Return the Events for the runs that were counted just now and for the Job that is made now."""
-    started = tuple(
-        Announcement("BackupStarted", f"Job {one.manifest['metadata']['name']} answers spec.manualTrigger")
-        for one in trigger
-        if isinstance(one, CreateJob)
-    )
-    ended = tuple(_ended(end) for end in backups.new)
-    failed = tuple(
-        Announcement("RetentionFailed", f"{end.run}: {end.result}: {end.message}", warning=True)
-        for end in retention.new
-        if not end.succeeded
-    )
-    return (*started, *ended, *failed)
-
-
-def _ended(end: Outcome) -> Announcement:
-    if end.succeeded:
-        return Announcement("BackupSucceeded", f"{end.run}: {end.message}")
-    return Announcement("BackupFailed", f"{end.run}: {end.result}: {end.message}", warning=True)

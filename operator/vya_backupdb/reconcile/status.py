@@ -11,7 +11,7 @@ from typing import Any
 from vya_backupdb.domain.specs import SpecProblem
 from vya_backupdb.reconcile.conditions import Wanted, conditions_of, find, keep, merge, since
 from vya_backupdb.reconcile.reasons import PATIENCE, Reason, needs_person
-from vya_backupdb.reconcile.world import Announcement, Status, Trouble
+from vya_backupdb.reconcile.world import SETTLED, Announcement, JobView, Status, Trouble
 
 
 def compact(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,10 +37,19 @@ def waiting(trouble: Trouble, start: datetime | None, *, now: datetime) -> tuple
 
     What needs a person is stalled at once; the rest is in progress until it has lasted `PATIENCE`.
     """
-    patient_until = (start or now) + PATIENCE
+    patient_until = (trouble.since or start or now) + PATIENCE
     if trouble.person or needs_person(trouble.reason) or now >= patient_until:
         return Wanted("Stalled", True, trouble.reason, trouble.message), None
     return Wanted("Reconciling", True, trouble.reason, trouble.message), patient_until
+
+
+def holding(job: JobView, *, now: datetime) -> tuple[Trouble | None, datetime | None]:
+    """Return what holds `job` up, and when that which has only just begun will count."""
+    trouble = job.blocked
+    if trouble is None or trouble.since is None:
+        return trouble, None
+    counts = trouble.since + SETTLED
+    return (trouble, None) if now >= counts else (None, counts)
 
 
 def failed(

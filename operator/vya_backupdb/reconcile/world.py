@@ -10,14 +10,17 @@ label; a termination message is text from a foreign process until `parse_report`
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from vya_backupdb.domain.specs import BackupInstance, BackupSchedule, RestoreRequest, SpecProblem
 
 Manifest = dict[str, Any]
 Status = Mapping[str, Any]
+
+#: So long a state that passes by itself is not told: a container that ends after another, a pod that goes.
+SETTLED: Final = timedelta(seconds=60)
 
 
 class Kind(StrEnum):
@@ -45,16 +48,21 @@ class Trouble:
     """Why something does not go on: `reason` in CamelCase, `message` with the remedy.
 
     `person` says whether somebody must act (Stalled at once), or whether it may pass by itself (Stalled when it lasts).
+    `since` is when it began, where that is known and is not when its Job was made.
     """
 
     reason: str
     message: str
     person: bool = False
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """One pod of a Job, as far as it tells how the run ended or why it does not begin."""
+    """One pod of a Job, as far as it tells how the run ended or why it does not begin.
+
+    `beside` are containers that somebody else put into it, and that run on after the dumper.
+    """
 
     name: str
     created: datetime
@@ -64,6 +72,7 @@ class PodView:
     end_reason: str = ""
     message: str = ""
     finished: datetime | None = None
+    beside: tuple[str, ...] = ()
 
 
 class JobState(StrEnum):
@@ -76,7 +85,11 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """One Job. `owner` is its controller's uid; `why` and `detail` are those of its Failed condition."""
+    """One Job. `owner` is its controller's uid; `why` and `detail` are those of its Failed condition.
+
+    `stamp` is the digest of what it was made of; None where it has none. `beside` are the containers that run on in a
+    Job which is over for us.
+    """
 
     name: str
     uid: str
@@ -91,6 +104,8 @@ class JobView:
     pods: tuple[PodView, ...] = ()
     blocked: Trouble | None = None
     deleting: bool = False
+    stamp: str | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -100,15 +115,20 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class CronJobView:
-    """One CronJob; `manifest` is what the server holds, for comparison; an operator last changed it when `applied`."""
+    """One CronJob; `manifest` is what the server holds, for comparison; an operator last changed it when `applied`.
+
+    `refused` is why the Job of a slot that has come was not made.
+    """
 
     name: str
     uid: str
     owner: str | None
     manifest: Manifest = field(compare=False)
+    created: datetime
     suspended: bool = False
     last_schedule: datetime | None = None
     applied: datetime | None = None
+    refused: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,7 @@ async def test_a_leader_that_slept_over_its_reading_makes_nothing() -> None:
     stage = Stage()
     stage.user(INSTANCE)
     stage.user(RESTORE)
-    old = await observe(stage.gateway, RESTORE)
+    old = await observe(stage.gateway, RESTORE, now=stage.now)
     decision = decide(old.world, now=stage.now, settings=stage.reconciler.settings)
     await stage.reconcile(RESTORE)
     (job,) = stage.names(JOBS)

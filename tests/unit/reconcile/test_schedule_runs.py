@@ -232,6 +232,26 @@ async def test_a_job_made_by_hand_from_the_cronjob_counts() -> None:
     assert stage.status(SCHEDULE)["lastRun"]["trigger"] == "Manual"
 
 
+async def test_a_second_job_of_the_same_name_is_told() -> None:
+    """The dumper refuses it, and its history has a run of that name already."""
+    stage = await running()
+    job = stage.cron(BACKUP, "by-hand")
+    stage.end(job, report(job))
+    await stage.reconcile(SCHEDULE)
+    stage.gateway.remove(JOBS, NAMESPACE, job)
+    stage.later(minutes=1)
+    stage.cron(BACKUP, "by-hand")
+    stage.later(minutes=1)
+    stage.end(job, report(job, reason="RunNameTaken", message="give it another name", exit_code=52), code=52)
+    for _ in range(2):
+        await stage.reconcile(SCHEDULE)
+    status = stage.status(SCHEDULE)
+    assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("False", "RunNameTaken")
+    assert [one["result"] for one in status["history"]] == ["RunNameTaken", "Succeeded"]
+    assert status["lastSuccessfulTime"] == "2026-11-22T12:00:00Z"
+    ScheduleStatus.model_validate(status)
+
+
 async def test_a_strangers_job_with_our_labels_does_not_count() -> None:
     stage = await running()
     job = stage.cron(BACKUP, "forged")
@@ -263,12 +283,15 @@ async def test_retention_is_told_and_its_failure_is_news() -> None:
     await stage.reconcile(SCHEDULE)
     last = stage.status(SCHEDULE)["lastRetention"]
     assert (last["result"], last["kept"], last["deleted"]) == ("Succeeded", 4, 2)
+    assert stage.condition(SCHEDULE, "LastRetentionSucceeded") == ("True", "Succeeded")
     assert "lastRun" not in stage.status(SCHEDULE)
     stage.later(days=1)
     other = stage.cron(RETENTION, SLOT + timedelta(days=1))
     stage.end(other, report(other, operation="retention", reason="RetentionFrozen", exit_code=45), code=45)
     await stage.reconcile(SCHEDULE)
     assert stage.status(SCHEDULE)["lastRetention"]["result"] == "RetentionFrozen"
+    assert stage.condition(SCHEDULE, "LastRetentionSucceeded") == ("False", "RetentionFrozen")
+    assert stage.condition(SCHEDULE, "Ready") == ("True", "CronJobsCurrent")
     assert stage.events() == ["RetentionFailed"]
 
 
