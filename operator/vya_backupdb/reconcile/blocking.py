@@ -22,6 +22,8 @@ _IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "Err
 _QUIET = frozenset({"", "ContainerCreating", "PodInitializing"})
 _ENDED = frozenset({"Succeeded", "Failed"})
 _KEEP_OUT = "keep it out of these pods by a label or an annotation in spec.job of the BackupInstance"
+# a server that fails for a moment, or a webhook that does not answer, refuses nothing
+_REFUSAL = re.compile(r" is forbidden| is invalid|denied|PriorityClass")
 # what LimitRanges and quotas on resources say of a pod
 _RESOURCES = re.compile(r" usage per |must specify |No limit is specified|limit to request ratio")
 #: The controllers' clocks and ours.
@@ -82,6 +84,8 @@ def refused_job(events: Iterable[Manifest], slot: datetime) -> Trouble | None:
     if not failed:
         return None
     message = clean(max(failed, key=_event_time).get("message"))
+    if not _REFUSAL.search(message):
+        return Trouble(Reason.RETRYING, f"the Job that was due cannot be made yet ({message})", since=slot)
     if "exceeded quota" in message:
         text = f"the namespace's quota has no room for the Job that was due ({message})"
         return Trouble(Reason.QUOTA_EXCEEDED, text, since=slot)
@@ -165,6 +169,8 @@ def _told_by(event: Manifest, *, has_pod: bool) -> Trouble | None:
         return None
     if "exceeded quota" in message:
         return Trouble(Reason.QUOTA_EXCEEDED, f"the namespace's quota has no room for the pod ({message})")
+    if not _REFUSAL.search(message):
+        return Trouble(Reason.RETRYING, f"the pod cannot be made yet ({message})")
     hint = ""
     if _RESOURCES.search(message):
         hint = "; set spec.job.resources of the BackupInstance to what the namespace's LimitRange or quota asks for"

@@ -138,9 +138,14 @@ async def test_a_pod_that_does_not_go_with_its_node_is_told_and_stalls_after_ten
 @pytest.mark.parametrize(
     ("text", "expected", "remedy"),
     [
-        ("maximum memory usage per Container is 64Mi, but limit is 1Gi", "PodRefused", "spec.job.resources"),
-        ("failed quota: q: must specify limits.cpu for: dumper", "PodRefused", "spec.job.resources"),
-        ("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1", "QuotaExceeded", "quota"),
+        ("p is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi", "PodRefused", "job.resources"),
+        ("p is forbidden: failed quota: q: must specify limits.cpu for: dumper", "PodRefused", "job.resources"),
+        ('failed calling webhook "mesh": context deadline exceeded', "Retrying", "webhook"),
+        (
+            "p is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1",
+            "QuotaExceeded",
+            "quota",
+        ),
     ],
 )
 async def test_a_pod_that_limits_refuse_is_told_with_the_field_that_mends_it(
@@ -228,7 +233,7 @@ async def test_a_restore_that_does_not_get_on_is_made_anew_of_a_corrected_spec()
     await stage.reconcile(RESTORE)
     (job,) = stage.names(JOBS)
     uid = stage.gateway.objects[JOBS.kind, NAMESPACE, job]["metadata"]["uid"]
-    event(stage, uid, "maximum memory usage per Container is 64Mi, but limit is 1Gi")
+    event(stage, uid, "p is forbidden: maximum memory usage per Container is 64Mi, but limit is 1Gi")
     stage.later(minutes=1)
     for _ in range(2):
         await stage.reconcile(RESTORE)

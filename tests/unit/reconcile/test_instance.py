@@ -213,7 +213,7 @@ async def test_a_pod_that_cannot_begin_is_told_from_its_own_status() -> None:
     ("about", "reason", "message", "expected"),
     [
         ("job", "FailedCreate", "exceeded quota: small, requested: pods=1", "QuotaExceeded"),
-        ("job", "FailedCreate", 'violates PodSecurity "restricted:latest"', "PodRefused"),
+        ("job", "FailedCreate", 'pods "p" is forbidden: violates PodSecurity "restricted"', "PodRefused"),
         ("pod", "FailedMount", "MountVolume.SetUp failed: no such export", "MountFailed"),
     ],
 )
