@@ -85,7 +85,7 @@ class FakeGateway:
         old = self._there(CRONJOBS, namespace, name)
         if old["metadata"]["uid"] != uid:
             raise Conflict(f"cronjobs {name!r}: uid mismatch")
-        self._change(old, _merged(old, {"spec": {"suspend": True}}), "suspend cronjobs")
+        self._change(old, self._signed(_merged(old, {"spec": {"suspend": True}}), FIELD_MANAGER), "suspend cronjobs")
 
     async def replace_status(self, type_: ResourceType, manifest: Manifest, status: Mapping[str, Any]) -> Manifest:
         """Replace the status if the object is as it was read."""
@@ -112,6 +112,8 @@ class FakeGateway:
         if old is None:
             return self._store(type_, manifest)
         changed = {**old, **manifest, "metadata": {**old["metadata"], **meta}}
+        if type_ is CRONJOBS and changed.get("spec") != old.get("spec"):
+            changed = self._signed(changed, "user")
         return self._change(old, changed, None)
 
     def remove(self, type_: ResourceType, namespace: str, name: str) -> None:
@@ -130,6 +132,12 @@ class FakeGateway:
             owners = one["metadata"].get("ownerReferences") or ()
             if any(owner["uid"] not in alive for owner in owners):
                 self.remove(next(type_ for type_ in TYPES if type_.kind == kind), where, name)
+
+    def _signed(self, manifest: Manifest, manager: str) -> Manifest:
+        """Return `manifest` with the account of an update by `manager`."""
+        meta = manifest["metadata"]
+        entry = {"manager": manager, "operation": "Update", "time": timestamp(self._clock())}
+        return {**manifest, "metadata": {**meta, "managedFields": [*meta.get("managedFields", ()), entry]}}
 
     def _call(self, what: str) -> None:
         self.calls.append(what)

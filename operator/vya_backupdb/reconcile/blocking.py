@@ -102,13 +102,13 @@ def _not_scheduled(status: Mapping[str, Any]) -> Trouble | None:
 def _unscheduled(message: str) -> Trouble:
     claim = "the PersistentVolumeClaim of spec.storage"
     about_claim = "persistentvolumeclaim" in message.lower()
-    if about_claim and "not found" in message:
-        return Trouble(Reason.CLAIM_NOT_FOUND, f"{claim} does not exist in this namespace ({message}); create it")
+    if about_claim and ("unbound" in message or "non-existent persistentvolume" in message):
+        return Trouble(Reason.CLAIM_NOT_BOUND, f"{claim} is not bound ({message}); look at its events")
     if about_claim and "is being deleted" in message:
         text = f"{claim} is being deleted ({message}); when it is gone, create it again, or name another"
         return Trouble(Reason.CLAIM_NOT_FOUND, text)
-    if about_claim and ("unbound" in message or "non-existent persistentvolume" in message):
-        return Trouble(Reason.CLAIM_NOT_BOUND, f"{claim} is not bound ({message}); look at its events")
+    if about_claim and "not found" in message:
+        return Trouble(Reason.CLAIM_NOT_FOUND, f"{claim} does not exist in this namespace ({message}); create it")
     hint = ""
     if "pod affinity" in message:
         hint = "; Jobs of one claim run on one node, unless the claim is ReadWriteMany"

@@ -6,7 +6,7 @@ Defaults that the server adds are on neither side. Asking first keeps an unchang
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,8 @@ from vya_backupdb.domain.ids import PREFIX, spec_hash
 from vya_backupdb.reconcile.world import Manifest
 
 APPLIED = f"{PREFIX}/applied"
+# of volumeMounts; of containers, env, volumes, imagePullSecrets. An apply leaves what others put into such a list.
+_KEYS = ("mountPath", "name")
 _EMPTY: tuple[Any, ...] = (None, "", False, [], {})
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|)")
 _DECIMAL = {"m": Decimal("0.001"), "": Decimal(1)} | {
@@ -43,12 +45,19 @@ def _contains(observed: Any, desired: Any) -> bool:
             _contains(observed.get(key), value) for key, value in desired.items()
         )
     if isinstance(desired, list | tuple):
-        return (
-            isinstance(observed, list)
-            and len(observed) == len(desired)
-            and all(_contains(one, other) for one, other in zip(observed, desired, strict=True))
-        )
+        return isinstance(observed, list) and _same_list(observed, desired)
     return bool(observed == desired) or _same_quantity(observed, desired)
+
+
+def _same_list(observed: list[Any], desired: Sequence[Any]) -> bool:
+    """Whether `observed` is `desired`; where the server merges by a key, others may have put elements of theirs in."""
+    key = next((key for key in _KEYS if all(isinstance(one, Mapping) and key in one for one in desired)), None)
+    if key is not None:
+        there = {one.get(key): one for one in observed if isinstance(one, Mapping)}
+        return all(_contains(there.get(one[key]), one) for one in desired)
+    return len(observed) == len(desired) and all(
+        _contains(one, other) for one, other in zip(observed, desired, strict=True)
+    )
 
 
 def _same_quantity(observed: Any, desired: Any) -> bool:

@@ -17,7 +17,7 @@ from vya_backupdb.domain.specs import BackupInstance, BackupSchedule, SpecProble
 from vya_backupdb.domain.specs_schedule import MAX_HISTORY_ROWS
 from vya_backupdb.reconcile import news
 from vya_backupdb.reconcile.conditions import Wanted, find, parse_time, since, timestamp
-from vya_backupdb.reconcile.contention import SIGNATURE, left_until, signature, told
+from vya_backupdb.reconcile.contention import SIGNATURE, admitted_until, left_until, signature, told
 from vya_backupdb.reconcile.drift import drifted, stamped
 from vya_backupdb.reconcile.missed import look_again
 from vya_backupdb.reconcile.reasons import Reason
@@ -135,9 +135,24 @@ class _Pass:
                 actions.append(DeleteCronJob(observed.name, observed.uid))
             elif observed is not None and self._left(observed) is not None:
                 continue
-            elif name not in strangers and (observed is None or drifted(manifest, observed.manifest)):
-                actions.append(ApplyCronJob(manifest, observed.uid if observed else None))
+            elif observed is None and name not in strangers:
+                actions.append(ApplyCronJob(manifest, None))
+            elif observed is not None and self._to_apply(observed, manifest):
+                actions.append(ApplyCronJob(manifest, observed.uid))
         return (*actions, *(DeleteCronJob(one.name, one.uid) for one in mine.values()))
+
+    def _to_apply(self, observed: CronJobView, manifest: Manifest) -> bool:
+        return drifted(manifest, observed.manifest) and admitted_until(observed, manifest, self.now) is None
+
+    def _admitted(self) -> tuple[str, ...]:
+        """Return the names of the CronJobs that are not as wanted because the cluster changes them on their way in."""
+        instance = self._instance()
+        wanted = self._wanted(instance) if isinstance(instance, BackupInstance) else ()
+        by_name = {manifest["metadata"]["name"]: manifest for manifest in wanted}
+        mine = [(one, by_name[one.name]) for one in self.world.cronjobs if self._ours(one) and one.name in by_name]
+        return tuple(
+            one.name for one, manifest in mine if drifted(manifest, one.manifest) and not self._to_apply(one, manifest)
+        )
 
     def _left(self, cronjob: CronJobView) -> datetime | None:
         return left_until(cronjob, signature(self.settings), self.now)
@@ -242,7 +257,7 @@ class _Pass:
         fresh, stale_at = self._fresh(counted)
         flag, until = self._flag(trouble, trigger)
         retained = news.last_retention(counted)
-        wanted = (_ready(trouble), news.last_backup(old, counted), fresh, retained, plausible, flag)
+        wanted = (_ready(trouble, self._admitted()), news.last_backup(old, counted), fresh, retained, plausible, flag)
         status = build(old, fields, wanted, generation=self.schedule.generation, now=self.now)
         return status, earliest(following, stale_at, until)
 
@@ -303,10 +318,13 @@ class _Pass:
                 yield replace(one.refused, message=f"CronJob {one.name}: {one.refused.message}"), self.now, None
 
 
-def _ready(trouble: Trouble | None) -> Wanted:
+def _ready(trouble: Trouble | None, admitted: tuple[str, ...]) -> Wanted:
     if trouble is not None:
         return Wanted("Ready", False, trouble.reason, trouble.message)
-    return Wanted("Ready", True, Reason.CRONJOBS_CURRENT, "the CronJobs are as the spec says")
+    text = "the CronJobs are as the spec says"
+    if admitted:
+        text = f"{text}, but for what an admission policy of the cluster makes of {', '.join(admitted)}"
+    return Wanted("Ready", True, Reason.CRONJOBS_CURRENT, text)
 
 
 def _is_false(status: Status) -> bool:

@@ -74,17 +74,20 @@ def cronjob_view(manifest: Manifest) -> CronJobView:
         created=created_at(manifest),
         suspended=bool((manifest.get("spec") or {}).get("suspend")),
         last_schedule=parse_time((manifest.get("status") or {}).get("lastScheduleTime")),
-        applied=_applied(meta),
+        applied=_changed(meta, by_us=True),
+        touched=_changed(meta, by_us=False),
     )
 
 
-def _applied(meta: Mapping[str, Any]) -> datetime | None:
-    """Return when an operator of ours last changed the object by an apply."""
-    for entry in meta.get("managedFields") or ():
-        # the gateway applies under this name
-        if entry.get("manager") == APP and entry.get("operation") == "Apply":
-            return parse_time(entry.get("time"))
-    return None
+def _changed(meta: Mapping[str, Any], *, by_us: bool) -> datetime | None:
+    """Return when an operator of ours last changed the object by an apply, or when anybody else last did."""
+    # the gateway applies under this name; a status is the CronJob controller's
+    times = [
+        parse_time(entry.get("time"))
+        for entry in meta.get("managedFields") or ()
+        if (entry.get("manager") == APP and entry.get("operation") == "Apply") is by_us and not entry.get("subresource")
+    ]
+    return max((one for one in times if one is not None), default=None)
 
 
 def pod_view(manifest: Manifest) -> PodView:

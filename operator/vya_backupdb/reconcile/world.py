@@ -117,7 +117,7 @@ class JobView:
 class CronJobView:
     """One CronJob; `manifest` is what the server holds, for comparison; an operator last changed it when `applied`.
 
-    `refused` is why the Job of a slot that has come was not made.
+    Somebody else last changed it when `touched`. `refused` is why the Job of a slot that has come was not made.
     """
 
     name: str
@@ -128,6 +128,7 @@ class CronJobView:
     suspended: bool = False
     last_schedule: datetime | None = None
     applied: datetime | None = None
+    touched: datetime | None = None
     refused: Trouble | None = None
 
 

@@ -161,10 +161,10 @@ async def test_a_pod_that_limits_refuse_is_told_with_the_field_that_mends_it(
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('persistentvolumeclaim "backups" is being deleted. not found', "ClaimNotFound"),
+        ('persistentvolumeclaim "backups" not found. not found', "ClaimNotFound"),
         ('persistentvolumeclaim "backups" is being deleted', "ClaimNotFound"),
         ('persistentvolumeclaim "backups" bound to non-existent persistentvolume "pv"', "ClaimNotBound"),
-        ("pod has unbound immediate PersistentVolumeClaims", "ClaimNotBound"),
+        ("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found", "ClaimNotBound"),
         ("0/2 nodes are available: 1 node(s) didn't match pod affinity rules", "Unschedulable"),
     ],
 )

@@ -9,7 +9,8 @@ from tests.unit.reconcile.stage import INSTANCE, INSTANCE_SPEC, NAMESPACE, SCHED
 from vya_backupdb.builders.jobs import JobSettings
 from vya_backupdb.domain.specs_schedule import ScheduleStatus
 from vya_backupdb.kube.errors import Conflict, KubernetesError
-from vya_backupdb.kube.gateway import CRONJOBS, INSTANCES, JOBS, SCHEDULES
+from vya_backupdb.kube.gateway import CRONJOBS, INSTANCES, JOBS, SCHEDULES, Manifest, ResourceType
+from vya_backupdb.reconcile.conditions import find
 from vya_backupdb.reconcile.reconciler import Reconciler
 
 
@@ -30,6 +31,38 @@ async def test_two_operators_that_want_different_cronjobs_do_not_mend_each_other
     assert len(decision.actions) == 2
     decision = await stage.reconcile(SCHEDULE)
     assert (decision.actions, decision.wake_at) == ((), stage.now + timedelta(seconds=60))
+
+
+async def test_what_an_admission_policy_makes_of_a_cronjob_is_left_to_it() -> None:
+    """It changes each apply on its way in, which would be applied again at once for ever; a hand is mended at once."""
+    stage = await running()
+    applied = stage.gateway.apply
+
+    async def admitted(type_: ResourceType, manifest: Manifest, *, uid: str | None) -> Manifest:
+        await applied(type_, manifest, uid=uid)
+        one = stage.gateway.objects[CRONJOBS.kind, NAMESPACE, manifest["metadata"]["name"]]
+        pod = one["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        pod["containers"][0]["imagePullPolicy"] = "Always"
+        pod["containers"][0]["env"].append({"name": "HTTP_PROXY", "value": "http://proxy"})
+        pod["containers"].insert(0, {"name": "mesh"})
+        return one
+
+    stage.gateway.apply = admitted  # type: ignore[method-assign]
+    stage.user(SCHEDULE, schedule="0 1 * * *")
+    for _ in range(5):
+        await stage.reconcile(SCHEDULE)
+        stage.later(minutes=1)
+    assert stage.gateway.writes.count("apply cronjobs") == 1, stage.gateway.writes
+    condition = find(stage.status(SCHEDULE), "Ready")
+    assert condition is not None
+    assert BACKUP in condition["message"]
+    there = stage.gateway.objects[CRONJOBS.kind, NAMESPACE, BACKUP]
+    stage.gateway.put(CRONJOBS, {**there, "spec": {**there["spec"], "schedule": "* * * * *"}})
+    await stage.reconcile(SCHEDULE)
+    assert cronjob(stage)["schedule"] == "0 1 * * *"
+    stage.user(SCHEDULE, schedule="0 2 * * *")
+    await stage.reconcile(SCHEDULE)
+    assert cronjob(stage)["schedule"] == "0 2 * * *"
 
 
 async def test_it_has_two_cronjobs_and_is_ready() -> None:
