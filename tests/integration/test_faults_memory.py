@@ -7,6 +7,7 @@ All that we are, with our modules, SQLAlchemy and a driver, may take 64 MiB more
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 from tests.fixtures.faulty import HEAD, MARKER, VERSION, assert_heals, backup
@@ -18,6 +19,8 @@ from vya_backupdb.domain.exitcodes import ExitCode
 ALLOWED_KIB = 64 * 1024
 #: From a MiB to a GiB; the way of the bytes holds a few blocks of 256 KiB.
 GROWTH_KIB = 8 * 1024
+#: For each MiB: 300 where memory goes back to the kernel after each piece.
+PAGE_FAULTS = 5
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -46,8 +49,18 @@ _LAUNCHER = """
 import json, os, sys
 pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 _, status, usage = os.wait4(pid, 0)
-sys.stderr.write("\\n" + json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]))
+sys.stderr.write("\\n" + json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss, usage.ru_minflt]))
 """
+
+
+@dataclass(frozen=True)
+class Used:
+    """How a process ended and what it said on stderr; its highest memory in KiB, and its page faults."""
+
+    code: int
+    kib: int
+    faults: int
+    said: str
 
 
 def flood(size: int, warnings: int = 0) -> str:
@@ -56,20 +69,20 @@ def flood(size: int, warnings: int = 0) -> str:
     return _FLOOD.format(version=VERSION, head=head, tail=tail, size=size, warnings=warnings)
 
 
-def peak(argv: tuple[str, ...], environment: dict[str, str]) -> tuple[int, int, str]:
-    """Run a program; return its exit code, its highest memory (or that of a child of its) in KiB, and its stderr."""
+def use_of(argv: tuple[str, ...], environment: dict[str, str]) -> Used:
+    """Run a program; return what it used (as for memory, it or a child of its)."""
     launched = subprocess.run(
         [sys.executable, "-c", _LAUNCHER, *argv], env=environment, capture_output=True, text=True, check=True
     )
     said, _, told = launched.stderr.rpartition("\n")
-    code, kib = json.loads(told)
-    return code, kib, said
+    code, kib, faults = json.loads(told)
+    return Used(code, kib, faults, said)
 
 
 @pytest.fixture(scope="module")
 def bare_kib() -> int:
     """What Python takes that does nothing."""
-    return peak((sys.executable, "-c", "pass"), {})[1]
+    return use_of((sys.executable, "-c", "pass"), {}).kib
 
 
 @pytest.fixture(autouse=True)
@@ -78,9 +91,9 @@ def tokens(workspace: Workspace) -> None:
     workspace.encrypt_credentials()
 
 
-def of_program(workspace: Workspace, *arguments: str) -> tuple[int, int, str]:
-    """Run the program as `peak` does."""
-    return peak((*PROGRAM, *arguments), workspace.environ({"VYA_BACKUPDB_CONFIG": str(workspace.write_config())}))
+def of_program(workspace: Workspace, *arguments: str) -> Used:
+    """Run the program as `use_of` does."""
+    return use_of((*PROGRAM, *arguments), workspace.environ({"VYA_BACKUPDB_CONFIG": str(workspace.write_config())}))
 
 
 def use(workspace: Workspace, text: str) -> None:
@@ -98,27 +111,28 @@ def test_a_gibibyte_passes_both_ways_and_leaves_no_trace_in_memory(
     with connect("shop") as connection:
         # as the flood's table is
         connection.execute("ALTER TABLE item DROP CONSTRAINT item_pkey, ALTER id DROP NOT NULL")
-    peaks: dict[str, list[int]] = {"backup": [], "restore": []}
+    uses: dict[str, list[Used]] = {"backup": [], "restore": []}
     for size in (MIB, GIB):
         use(workspace, flood(size))
         for argv in (("backup",), ("restore", "--to-database", f"again_{size}")):
-            code, kib, said = of_program(workspace, *argv, "--database", "shop")
-            assert code == 0, said
-            peaks[argv[0]].append(kib)
+            used = of_program(workspace, *argv, "--database", "shop")
+            assert used.code == 0, used.said
+            uses[argv[0]].append(used)
     newest = json.loads(next(workspace.backups.rglob(f"{workspace.ids('shop')[-1]}.metadata.json")).read_text())
     assert newest["uncompressed_bytes"] > GIB * 0.99
-    print(f"bare {bare_kib} KiB, of a MiB and of a GiB: {peaks}")
-    for small, large in peaks.values():
-        assert large - small < GROWTH_KIB
-        assert large - bare_kib < ALLOWED_KIB
+    print(f"bare {bare_kib} KiB; of a MiB and of a GiB: {uses}")
+    for small, large in uses.values():
+        assert large.kib - small.kib < GROWTH_KIB
+        assert large.kib - bare_kib < ALLOWED_KIB
+        assert large.faults - small.faults < PAGE_FAULTS * GIB // MIB
 
 
 def test_a_gibibyte_of_warnings_is_read_and_not_kept(workspace: Workspace, database: str, bare_kib: int) -> None:
     workspace.instance["allowed_stderr"] = ["odd but .*"]
     use(workspace, flood(MIB, warnings=1024))
-    code, kib, said = of_program(workspace, "backup", "--database", "shop")
-    assert code == ExitCode.BACKUP_FAILED, said
-    assert kib - bare_kib < ALLOWED_KIB
+    used = of_program(workspace, "backup", "--database", "shop")
+    assert used.code == ExitCode.BACKUP_FAILED, used.said
+    assert used.kib - bare_kib < ALLOWED_KIB
 
 
 def test_a_value_that_cannot_be_written_as_text_fails_by_name(

@@ -12,7 +12,7 @@ from typing import Final
 from vya_backupdb.domain.metadata import TableInfo
 from vya_backupdb.engines.base import ScanResult
 from vya_backupdb.engines.my_rows import RowCounter
-from vya_backupdb.engines.seeking import find_by
+from vya_backupdb.engines.seeking import count_lines, find_by
 
 _TAIL: Final = 4096
 _MARKER: Final = re.compile(rb"\*/;\n\n-- Dump completed(?: on [0-9: -]+)?\n\Z")
@@ -124,7 +124,7 @@ class MySQLScanner:
     def _in_other_lines(self, data: bytes, position: int, table: bytes) -> tuple[int, bool]:
         end = find_by(data, b";\n", 0, position - 1)
         limit = end + 2 if end >= 0 else max(position, len(data) - 1)
-        self._add(table, data.count(b"\n", position, limit))
+        self._add(table, count_lines(data, position, limit))
         self._table = None if end >= 0 else table
         return limit, end >= 0
 

@@ -2,7 +2,7 @@
 
 Only the lexical state of SQL is followed: strings, quoted names, dollar quotes, comments and COPY data. So a function
 body that holds the text ``COPY … FROM stdin;`` or the closing marker deceives nobody. Inside COPY data nothing is
-looked at but newlines (`bytes.count`) and the closing ``\\.``, which costs well under a millisecond a megabyte.
+looked at but newlines and the closing ``\\.``, which costs well under a millisecond a megabyte.
 Memory is constant: what may be the head of something cut by a chunk's border is carried over, at most a few KiB.
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 
 from vya_backupdb.domain.metadata import TableInfo
 from vya_backupdb.engines.base import ScanResult
-from vya_backupdb.engines.seeking import find_by
+from vya_backupdb.engines.seeking import count_lines, find_by
 
 _TAIL: Final = 4096
 _MARKER: Final = re.compile(
@@ -141,11 +141,11 @@ class PgScanner:
         # the newline before '\.' may be that of the header: a table without rows
         end = find_by(data, _END_OF_DATA, 1, max(0, position - 1))
         if end >= 0:
-            self._rows[table] += data.count(b"\n", position, end + 1)
+            self._rows[table] += count_lines(data, position, end + 1)
             self._table = None
             return end + len(_END_OF_DATA), True
         limit = len(data) if final else max(position, len(data) - len(_END_OF_DATA) + 1)
-        self._rows[table] += data.count(b"\n", position, limit)
+        self._rows[table] += count_lines(data, position, limit)
         return limit, False
 
     def _codec(self) -> str:
