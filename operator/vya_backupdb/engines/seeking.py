@@ -9,7 +9,7 @@ from typing import Final
 
 _FEW: Final = 32
 _SAMPLE: Final = 4096
-_LONG_LINE: Final = 64
+_LONG_LINE: Final = 48
 
 
 def find_by(data: bytes | bytearray, sequence: bytes, rare: int, start: int) -> int:
