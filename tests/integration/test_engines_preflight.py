@@ -143,6 +143,36 @@ def test_definers_that_do_not_exist_are_warned_of(my: Rig, make: Make) -> None:
     assert my.dump(name).snapshot.warnings == (finding.message,)
 
 
+def test_defaults_by_a_sequence_that_is_gone_are_refused(maria: Rig, make: Make) -> None:
+    """The tables work as long as they are given a value, and no dump of them loads."""
+    name = make(maria.server, "co`unting", "CREATE SEQUENCE `s``1`", "CREATE SEQUENCE s2")
+    columns = (
+        "a int DEFAULT NEXTVAL(`s``1`), b int DEFAULT (LASTVAL(s2) + 1), c text DEFAULT 'nextval(`co``unting`.`x`)'"
+    )
+    run(maria.server, name, f"CREATE TABLE t ({columns})", "INSERT INTO t (b) VALUES (1)", "DROP SEQUENCE `s``1`")
+    (found,) = blocking(maria.engine.inspect(name))
+    assert found.message.endswith("t.a (ALTER TABLE … ALTER COLUMN … DROP DEFAULT)")
+    run(maria.server, name, "CREATE SEQUENCE `s``1`")
+    assert blocking(maria.engine.inspect(name)) == []
+
+
+def test_triggers_that_name_lost_columns_are_refused(my: Rig, make: Make) -> None:
+    name = make(my.server, "triggers", "CREATE TABLE t (`A b` int, c int, d int, e int)", "CREATE TABLE log (a int)")
+    row = "BEFORE UPDATE ON t FOR EACH ROW"
+    run(
+        my.server,
+        name,
+        f"CREATE TRIGGER sound {row} SET NEW.c = OLD.`a B` + new.D, @x = 'NEW.gone' /* OLD.gone */",
+        f"CREATE TRIGGER broken {row} BEGIN INSERT INTO log SELECT old.d; SET NEW . `e` = 1; END",
+        "ALTER TABLE t DROP COLUMN e",
+    )
+    (found,) = blocking(my.engine.inspect(name))
+    assert "trigger 'broken' of 'triggers' names columns that its table 't' does not have: e" in found.message
+    assert found.message.endswith("(DROP TRIGGER `triggers`.`broken`, or create it anew)")
+    run(my.server, name, "DROP TRIGGER broken")
+    assert blocking(my.engine.inspect(name)) == []
+
+
 @pytest.mark.parametrize("kind", ["TRIGGER", "EVENT"])
 def test_a_body_that_ends_with_a_semicolon_is_warned_of(mysql: Rig, make: Make, kind: str) -> None:
     """MySQL's client dumps it, ends with 0, and cannot load it; our loader can."""

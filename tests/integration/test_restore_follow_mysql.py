@@ -127,6 +127,28 @@ def test_a_server_that_asks_for_primary_keys_takes_our_markers(server: Server, o
         server.sql(f"SET GLOBAL {setting} = OFF")
 
 
+def test_tables_of_every_sort_change_places(server: Server, one: Restoring) -> None:
+    """Some that take part in no transaction, one whose key points to nothing, one of which a directory holds no two."""
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.plain (a int) ENGINE = MyISAM")
+    orphan = "SET foreign_key_checks = 0; CREATE TABLE shop.`or``phan` (a int, "
+    server.sql(f"{orphan} CONSTRAINT `k``y` FOREIGN KEY (a) REFERENCES shop.`gone, x` (`b)`) ON DELETE SET NULL)")
+    if server.product == "mariadb":
+        server.sql("CREATE TABLE shop.away (a int) ENGINE = MyISAM DATA DIRECTORY = '/tmp' INDEX DIRECTORY = '/tmp'")
+        server.sql("INSERT INTO shop.away VALUES (7)")
+    before = server.sql("SHOW CREATE TABLE `or``phan`", database="shop")
+    one.back_up("shop")
+    report = one.restore("shop", "rename")
+    assert report.restored is not None
+    kept = str(report.restored.kept_database)
+    for name in ("shop", kept):
+        assert server.sql("SHOW CREATE TABLE `or``phan`", database=name) == before
+        if server.product == "mariadb":
+            assert server.sql("SELECT a FROM away", database=name) == [(7,)]
+    told = [each.sentence for each in report.restored.transforms if each.name == "directory"]
+    assert len(told) == (server.product == "mariadb")
+    server.sql(f"DROP DATABASE `{kept}`")
+
+
 def test_an_event_whose_time_has_passed_fails_no_restore(server: Server, one: Restoring) -> None:
     """No server makes it any more. What is only renamed keeps it."""
     server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (a int)")

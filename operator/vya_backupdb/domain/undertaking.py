@@ -80,6 +80,14 @@ class Default(Model):
     sql: str
 
 
+class StrayKey(Model):
+    """A foreign key to a table that its schema lacks, as SQL that names no schema."""
+
+    table: str
+    name: str
+    sql: str
+
+
 class Attributes(Model):
     """Character set and collation of a schema."""
 
@@ -109,6 +117,8 @@ class Swap(Model):
     grants: tuple[RoutineGrant, ...] = ()  # those on the old one's routines, for those of either
     old_defaults: tuple[Default, ...] = ()
     new_defaults: tuple[Default, ...] = ()
+    old_keys: tuple[StrayKey, ...] = ()
+    new_keys: tuple[StrayKey, ...] = ()
 
 
 class UsersDue(Model):

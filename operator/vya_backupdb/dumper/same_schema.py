@@ -17,9 +17,11 @@ from vya_backupdb.engines.base import Count
 _SHOWN: Final = 5
 #: What a dump makes for roles alone, so that it goes with them.
 _OF_ROLES: Final = frozenset({"policy", "default privileges"})
-#: By transforms of the load, how an object differs then: a view that could not be filled, a key that rows do not keep.
+#: By transforms of the load, how an object differs then: a view that could not be filled, a key that rows do not keep,
+#: a table that lies where the server puts it.
 _TOLD: Final = {
     "refresh": {"structure": ("populated",), "definition": (), "labels": ()},
+    "directory": {"structure": ("options",), "definition": (), "labels": ()},
     "unvalidated": {"structure": ("validated",), "definition": (), "labels": ()},
 }
 _HINT: Final = "Nothing was kept; see the log of the database server, and restore again."

@@ -22,7 +22,7 @@ from vya_backupdb.engines import tls
 _REFUSED: Final = frozenset({1045, 1130, 1251, 1524, 1698, 1820, 1862, 2049, 2059, 2061, 3118, 3955, 4151})
 _DENIED: Final = frozenset({1044, 1095, 1142, 1143, 1227, 1370, 1410, 3619, 3988})
 _CROWDED: Final = frozenset({1040, 1129, 1203, 1226})
-_LOST: Final = frozenset({1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2055, 4031})
+LOST: Final = frozenset({1053, 1152, 1153, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2055, 4031})
 _NO_DATABASE: Final = 1049
 #: What SHOW CREATE USER and SHOW GRANTS say of an account that is not there.
 _NO_ACCOUNT: Final = frozenset({1133, 1141, 1396})
@@ -83,7 +83,7 @@ def of_statement(error: SQLAlchemyError, doing: str, redact: Callable[[str], str
         return NotFound(f"{doing}: {said}", hint="Check the name of the database.")
     if code in _NO_ACCOUNT:
         return NotFound(f"{doing}: {said}", hint="Check the name of the account.")
-    if code is None or code in _LOST or code == 0:
+    if code is None or code in LOST or code == 0:
         return ConnectionFailed(f"{doing}: the session was lost: {said}", hint="See the server's log.")
     return ServerError(f"{doing}: {said}", hint="See the server's log.")
 

@@ -1,18 +1,20 @@
 """What belongs to a MySQL or MariaDB schema and does not follow its tables and routines into another place.
 
 - Grants on single routines: they go when the routine is dropped, also where it is made again at once.
+- Foreign keys to tables that are not there (they were made, or their table was dropped, without checks): they name the
+  scratch schema then, and would find no table that somebody makes later.
 - Defaults of MariaDB's columns that count by a sequence: they name its schema, and RENAME TABLE leaves that name as it
   was. A table that is loaded beside counts by the scratch schema's sequence, which is gone once it is in its place.
 
-Both are noted before anything is dropped, and brought about again as often as it takes: doing it twice changes nothing.
+All are noted before anything is dropped, and brought about again as often as it takes: doing it twice changes nothing.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from vya_backupdb.domain.errors import BackupDBError, PrivilegeMissing
-from vya_backupdb.domain.undertaking import Default, RoutineGrant
+from vya_backupdb.domain.undertaking import Default, RoutineGrant, StrayKey
 from vya_backupdb.engines.my_session import Session, product_of, quote
 
 _PRIVILEGES: Final = {"execute": "EXECUTE", "alter routine": "ALTER ROUTINE"}
@@ -22,6 +24,18 @@ _DEFAULTS: Final = """SELECT c.TABLE_SCHEMA AS s, c.TABLE_NAME AS tab, c.COLUMN_
     FROM information_schema.COLUMNS c JOIN information_schema.TABLES t USING (TABLE_SCHEMA, TABLE_NAME)
     WHERE c.TABLE_SCHEMA = :db AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')
       AND c.COLUMN_DEFAULT REGEXP '(nextval|lastval|setval)[(]`'"""
+_KEYS: Final = """SELECT TABLE_SCHEMA AS s, TABLE_NAME AS tab, CONSTRAINT_NAME AS name,
+      REFERENCED_TABLE_SCHEMA AS other, REFERENCED_TABLE_NAME AS to_tab
+    FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = :db AND REFERENCED_TABLE_NAME IS NOT NULL"""
+#: A foreign key into the table's own schema, as the server shows it.
+_KEY: Final = (
+    r"^ *(?P<sql>CONSTRAINT `(?P<name>(?:[^`]|``)*)` FOREIGN KEY \((?:`(?:[^`]|``)*`(?:, )?)+\)"
+    r" REFERENCES `(?P<to>(?:[^`]|``)*)` \(.*?),?$"
+)
+_TABLES: Final = "SELECT TABLE_SCHEMA AS s, TABLE_NAME AS name FROM information_schema.TABLES"
+_CALL: Final = r"\b(?P<call>(?:nextval|lastval|setval)\()"
+_QUOTED: Final = r"'(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`"
+_COUNTING: Final = _QUOTED + "|" + _CALL + r"{}\.`(?P<name>(?:[^`]|``)*)`"
 _HAS_SEQUENCES: Final = "SELECT 1 FROM information_schema.TABLES WHERE TABLE_TYPE = 'SEQUENCE' LIMIT 1"
 
 
@@ -84,6 +98,20 @@ def defaults(session: Session, schema: str) -> tuple[Default, ...]:
     )
 
 
+def astray(session: Session, schema: str) -> tuple[str, ...]:
+    """Return the columns (``table.column``) of `schema` whose default counts by a sequence of it that is not there."""
+    found = defaults(session, schema)
+    sql = f"{_TABLES} WHERE TABLE_SCHEMA = :db AND TABLE_TYPE = 'SEQUENCE'"
+    rows = session.rows(sql, f"listing the sequences of {schema!r}", db=schema) if found else []
+    there = {str(row["name"]) for row in rows if row["s"] == schema}
+    return tuple(f"{one.table}.{one.column}" for one in found if _counts_by(one.sql, schema) - there)
+
+
+def _counts_by(sql: str, schema: str) -> set[str]:
+    found = re.finditer(_COUNTING.format(re.escape(quote(schema))), sql)
+    return {one["name"].replace("``", "`") for one in found if one["name"]}
+
+
 def point(session: Session, schema: str, wanted: Iterable[Default], *, noted: str) -> None:
     """Let the columns of `schema` count by its own sequences; `wanted` was read where the schema was called `noted`."""
     present = {(one.table, one.column): one.sql for one in defaults(session, schema)}
@@ -100,15 +128,52 @@ def point(session: Session, schema: str, wanted: Iterable[Default], *, noted: st
         session.execute(f"ALTER TABLE {quote(schema)}.{quote(table)} {', '.join(changes)}", doing)
 
 
+def strays(session: Session, schema: str) -> tuple[StrayKey, ...]:
+    """Return the foreign keys of `schema` to tables that it lacks."""
+    rows = session.rows(_KEYS, f"reading the foreign keys of {schema!r}", db=schema)
+    tables = session.rows(f"{_TABLES} WHERE TABLE_SCHEMA = :db", f"listing the tables of {schema!r}", db=schema)
+    there = {str(row["name"]).casefold() for row in tables if row["s"] == schema}
+    own = [row for row in rows if row["s"] == schema and row["other"] == schema]
+    return tuple(
+        StrayKey(table=table, name=name, sql=sql)
+        for table in sorted({str(row["tab"]) for row in own if str(row["to_tab"]).casefold() not in there})
+        for name, sql, to in _shown_keys(session, schema, table)
+        if to.casefold() not in there
+    )
+
+
+def _shown_keys(session: Session, schema: str, table: str) -> Iterator[tuple[str, str, str]]:
+    """Yield name, SQL and referenced table of the foreign keys of a table into its own schema."""
+    doing = f"reading the foreign keys of {schema}.{table}"
+    ((_, shown),) = session.table(f"SHOW CREATE TABLE {quote(schema)}.{quote(table)}", doing)
+    for found in re.finditer(_KEY, str(shown), re.MULTILINE):
+        yield found["name"].replace("``", "`"), found["sql"], found["to"].replace("``", "`")
+
+
+def tie(session: Session, schema: str, wanted: Iterable[StrayKey]) -> None:
+    """Let foreign keys that `strays` found point into `schema`: a table that moves leaves behind where they point."""
+    for one in wanted:
+        at_home = {name for name, _, _ in _shown_keys(session, schema, one.table)}
+        if one.name in at_home:
+            continue
+        on, doing = f"{quote(schema)}.{quote(one.table)}", f"letting the foreign key {schema}.{one.name} point home"
+        session.execute("SET SESSION foreign_key_checks = OFF", doing)
+        rows = session.rows(_KEYS, doing, db=schema)
+        if any(row["s"] == schema and (row["tab"], row["name"]) == (one.table, one.name) for row in rows):
+            session.execute(f"ALTER TABLE {on} DROP FOREIGN KEY {quote(one.name)}", doing)
+        session.execute(f"USE {quote(schema)}", doing)
+        session.execute(f"ALTER TABLE {on} ADD {one.sql}", doing)
+
+
 def _pointed(sql: str, old: str, new: str) -> str:
     return pointed(sql, old, f"{quote(new)}.")
 
 
 def pointed(sql: str, old: str, prefix: str) -> str:
     """Return `sql`, as the server shows it, with `prefix` before sequences of the schema `old`; strings stay."""
-    call = rf"\b(?P<call>(?:nextval|lastval|setval)\(){re.escape(quote(old))}\."
+    call = rf"{_CALL}{re.escape(quote(old))}\."
 
     def put(found: "re.Match[str]") -> str:
         return found[0] if found["call"] is None else f"{found['call']}{prefix}"
 
-    return re.sub(rf"'(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`|{call}", put, sql)
+    return re.sub(rf"{_QUOTED}|{call}", put, sql)

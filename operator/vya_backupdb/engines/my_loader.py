@@ -116,7 +116,7 @@ class MyTarget:
         except pymysql.MySQLError as error:
             number = my_errors.number(error)
             said = discreet.mysql(number, my_errors.text(error, self._server.redact))
-            raise StatementFailed(said, final=number in my_errors.WRONG) from error
+            raise StatementFailed(said, alone=number not in my_errors.LOST, final=number in my_errors.WRONG) from error
 
     def copy(self, text: bytes) -> None:
         """Refuse: these servers have no COPY, and the reader gives none."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 from vya_backupdb.domain.errors import ConnectionFailed, PrivilegeMissing, ServerError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import Finding
-from vya_backupdb.engines import my_values
+from vya_backupdb.engines import my_follow, my_triggers, my_values
 from vya_backupdb.engines.base import Product
 from vya_backupdb.engines.findings import PRIVILEGE, names, note, obstacle
 from vya_backupdb.engines.my_rights import Rights, rights_of
@@ -45,8 +45,9 @@ def of_database(session: Session, product: Product, database: str) -> tuple[Find
         *_hidden_objects(session, product, rights, database),
         *(_broken_views(session, database) if rights.on_all_of(database, "SHOW VIEW") else ()),
         *(_of_mysql(session, database) if product == "MySQL" else ()),
-        *((*_foreign_keys(session, database), *_lost_events(session, database)) if product == "MariaDB" else ()),
+        *(_of_mariadb(session, database) if product == "MariaDB" else ()),
         *(_missing_definers(session, database) if rights.on_all_of("mysql", "SELECT") else ()),
+        *my_triggers.of_database(session, product, database),
         *_not_transactional(session, database),
         *_other_collations(session, database),
         *my_values.of_database(session, product, database),
@@ -57,6 +58,16 @@ def _of_mysql(session: Session, database: str) -> Iterator[Finding]:
     yield from _hidden_policies(session)
     yield from _closing_semicolons(session, database)
     yield from _endless_events(session, database)
+
+
+def _of_mariadb(session: Session, database: str) -> Iterator[Finding]:
+    yield from _foreign_keys(session, database)
+    yield from _lost_events(session, database)
+    if found := my_follow.astray(session, database):
+        text = (
+            f"columns of {database!r} count by a sequence that is not there, so that no server takes their tables back"
+        )
+        yield obstacle("NotDumpable", f"{text}: {names(sorted(found))}", "ALTER TABLE … ALTER COLUMN … DROP DEFAULT")
 
 
 def _account(session: Session) -> str:

@@ -28,7 +28,9 @@ def reads(pieces: Sequence[Token], at: int) -> bool:
     while back >= 0 and pieces[back] == "(":
         back -= 1
     after = pieces[at + 3] if at + 3 < len(pieces) else None
-    return pieces[back].word in _BEFORE_TABLES or (after is not None and (after == "." or after == "("))
+    if pieces[back].word == "OF" and back:  # MariaDB's [ROW] TYPE OF
+        return pieces[back - 1].word == "TYPE"
+    return pieces[back].word in _BEFORE_TABLES or (after is not None and (after == "." or after == "(" or after == "%"))
 
 
 def counts(pieces: Sequence[Token], at: int) -> bool:

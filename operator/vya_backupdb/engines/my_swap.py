@@ -21,6 +21,8 @@ from vya_backupdb.engines import my_errors, my_follow, my_objects
 from vya_backupdb.engines.my_session import Server, Session, quote
 
 _TABLES: Final = ("BASE TABLE", "SYSTEM VERSIONED", "SEQUENCE")
+_INNODB: Final = """SELECT TABLE_SCHEMA AS s, TABLE_NAME AS name FROM information_schema.TABLES
+    WHERE TABLE_SCHEMA = :db AND ENGINE = 'InnoDB'"""
 _LOCK_SECONDS: Final = 20
 _BUSY: Final = 1205
 
@@ -66,6 +68,8 @@ def prepare(session: Session, scratch: str, target: str, *, kept: str, stays: bo
         grants=my_follow.routine_grants(session, target),
         old_defaults=my_follow.defaults(session, target),
         new_defaults=my_follow.defaults(session, scratch),
+        old_keys=my_follow.strays(session, target),
+        new_keys=my_follow.strays(session, scratch),
     )
 
 
@@ -178,10 +182,20 @@ def _require_no_locks(session: Session, schema: str, names: Sequence[str]) -> No
     """Raise RestoreFailed if an open transaction holds a table: the RENAME would wait, while triggers are gone.
 
     InnoDB's own locks are asked for, too, which LOCK TABLES does without autocommit only: of a transaction that XA has
-    prepared, MariaDB keeps no others once its session has ended.
+    prepared, MariaDB keeps no others once its session has ended. Without autocommit MySQL with GTIDs takes no others.
     """
     limits = f"lock_wait_timeout = {_LOCK_SECONDS}, innodb_lock_wait_timeout = {_LOCK_SECONDS}"
-    session.execute(f"SET SESSION {limits}, autocommit = 0", "setting how long to wait for locks")
+    session.execute(f"SET SESSION {limits}", "setting how long to wait for locks")
+    rows = session.rows(_INNODB, f"listing the engines of the tables of {schema!r}", db=schema)
+    innodb = {row["name"] for row in rows if row["s"] == schema}
+    _require_no_locks_on(session, schema, [name for name in names if name in innodb], autocommit=0)
+    _require_no_locks_on(session, schema, [name for name in names if name not in innodb], autocommit=1)
+
+
+def _require_no_locks_on(session: Session, schema: str, names: Sequence[str], *, autocommit: int) -> None:
+    if not names:
+        return
+    session.execute(f"SET SESSION autocommit = {autocommit}", "setting how tables are locked")
     try:
         session.run("LOCK TABLES " + ", ".join(f"{_table(schema, name)} WRITE" for name in names))
     except SQLAlchemyError as error:
@@ -234,11 +248,13 @@ def _complete(session: Session, wanted: Swap) -> list[str]:
     Return what of the target's grants could not be kept.
     """
     my_follow.point(session, wanted.target, wanted.new_defaults, noted=wanted.scratch)
+    my_follow.tie(session, wanted.target, wanted.new_keys)
     _set_attributes(session, wanted.target, wanted.new_attributes)
     my_objects.make(session, wanted.target, wanted.new)
     _set_attributes(session, wanted.target, wanted.new_attributes)
     if wanted.stays and wanted.kept is not None:
         my_follow.point(session, wanted.kept, wanted.old_defaults, noted=wanted.target)
+        my_follow.tie(session, wanted.kept, wanted.old_keys)
         my_objects.make(session, wanted.kept, [my_objects.asleep(one) for one in wanted.old])
     _drop_emptied(session, wanted.scratch)
     said = my_follow.grant(session, wanted.target, wanted.grants, set(_names(wanted.new)))
@@ -267,6 +283,7 @@ def _go_back(session: Session, wanted: Swap) -> list[str]:
 def _put_back(session: Session, wanted: Swap) -> list[str]:
     """Make again what was dropped from the target, which is marked: else nothing was, or it is somebody else's now."""
     my_follow.point(session, wanted.target, wanted.old_defaults, noted=wanted.target)
+    my_follow.tie(session, wanted.target, wanted.old_keys)
     _set_attributes(session, wanted.target, wanted.old_attributes)
     my_objects.make(session, wanted.target, wanted.old)
     lost = my_follow.grant(session, wanted.target, wanted.grants, set(_names(wanted.old)))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from vya_backupdb.engines import my_definers, my_selection
+from vya_backupdb.engines import my_definers, my_elsewhere, my_selection
 from vya_backupdb.engines.loading import LoadOptions
 from vya_backupdb.engines.my_collations import nearest
 from vya_backupdb.engines.my_qualifiers import counts, points, qualified, reads
@@ -96,6 +96,7 @@ class MyRules:
             "BEGIN": self._only({"", "WORK"}),
         }
         self._edits: list[Edit] = []
+        self._passed = b""
 
     @property
     def databases(self) -> tuple[str, ...]:
@@ -130,14 +131,16 @@ class MyRules:
         if verdict is not Verdict.PASS:
             return None
         self._lines.touched |= first != "SET"
-        return edited(statement.text, self._edits)
+        self._passed = edited(statement.text, self._edits)
+        return self._passed
 
     def command(self, command: Command) -> None:
         """See `transforms.Rules.command`: the only one that the reader knows is the sandbox line."""
         self.notes.transform("sandbox")
 
-    def instead(self, statement: Statement, state: str, why: str) -> None:
-        """See `transforms.Rules.instead`: a refusal is an error here."""
+    def instead(self, statement: Statement, state: str, why: str) -> bytes | None:
+        """See `transforms.Rules.instead`: a table whose place is not to be had is made in the default one."""
+        return my_elsewhere.without_place(self._pieces(replace(statement, text=self._passed)), self._passed, self.notes)
 
     def _judged(self, statement: Statement, pieces: Sequence[Token], first: str) -> Verdict:
         # what a routine's body does, it does when it is called

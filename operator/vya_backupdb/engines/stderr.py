@@ -60,6 +60,10 @@ _HINTS: Final = (
         r"transaction-precise history",
         "MariaDB's client cannot dump that table's history: let its row start and end be TIMESTAMP(6) columns.",
     ),
+    (
+        r"Unable to open underlying table|\(1168\)",
+        "Drop the MERGE table that the message names, or mend the tables that it is over.",
+    ),
     (r"Table definition has changed|\(1412\)", "A table was altered under the dump; run it again."),
     (
         # MariaDB's client alone has no way to ask its server for more patience

@@ -19,6 +19,7 @@ SENTENCES: Final = {
     "database-role": "leave out of the database's own attributes what roles own or have that are missing here: {}",
     "owner": "leave out owners that are no roles here, so that the restoring account owns the objects: {}",
     "grant": "leave out privileges and policies of roles that are missing here: {}",
+    "directory": "put where the server keeps its data what lay in directories that it cannot use: {}",
     "tablespace": "put into the default tablespace what lies in those that this server lacks: {}",
     "refresh": "leave materialized views empty that could not be filled here (REFRESH them later): {}",
     "unvalidated": "take foreign keys that rows of the backup do not keep as NOT VALID, as they were in effect: {}",
