@@ -2,9 +2,11 @@
 
 The client's generated classes are passed by: they drop fields that they do not know, so that a manifest read and
 written back would lose them. Its connection, login and token refresh are what we take. No retries here: the queue
-repeats a whole reconcile, which reads anew, and a repeated POST could not be told from a second one.
+repeats a whole reconcile, which reads anew, and a repeated POST could not be told from a second one. Only a request
+that the server did not even look at (429) is sent again: a pass of ten calls would never get through a busy server.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,10 +22,13 @@ from kubernetes.aio.client.configuration import Configuration
 from vya_backupdb.domain.errors import ConfigurationError
 from vya_backupdb.domain.redact import Redactor
 from vya_backupdb.domain.yaml_text import yaml_text
-from vya_backupdb.kube.errors import Conflict, KubernetesError, NotFound, Unavailable, map_status
+from vya_backupdb.kube.errors import Conflict, KubernetesError, NotFound, TooManyRequests, Unavailable, map_status
 from vya_backupdb.kube.gateway import CRONJOBS, EVENTS, FIELD_MANAGER, PAGE, Manifest, ResourceType
 
 SECONDS: Final = 30
+#: How often a request that the server put off (429) is sent again, and the longest pause (s) that is waited out here.
+PATIENCE: Final = 5
+LONGEST_PAUSE: Final = 10.0
 _JSON: Final = "application/json"
 #: With the parameter the client takes the text as it is; without it, it would write JSON that no YAML parser reads.
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
@@ -122,7 +127,22 @@ class AioGateway:
         body: Any = None,
         content_type: str = _JSON,
     ) -> Manifest:
-        """Send one request and return the JSON of its answer. Raise what `map_status` makes of a refusal."""
+        """Send a request and return the JSON of its answer; what the server has put off it is asked again.
+
+        Raise what `map_status` makes of a refusal.
+        """
+        for _ in range(PATIENCE):
+            try:
+                return await self._once(method, path, query, body, content_type)
+            except TooManyRequests as error:
+                if error.retry_after > LONGEST_PAUSE:
+                    raise
+                await asyncio.sleep(error.retry_after)
+        return await self._once(method, path, query, body, content_type)
+
+    async def _once(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, content_type: str
+    ) -> Manifest:
         request = await self._client.param_serialize(
             method,
             path,
