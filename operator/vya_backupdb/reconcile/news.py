@@ -8,7 +8,7 @@ from vya_backupdb.reconcile.conditions import Wanted, find, keep
 from vya_backupdb.reconcile.outcome import Outcome
 from vya_backupdb.reconcile.reasons import GOOD, Reason
 from vya_backupdb.reconcile.runs import Counted
-from vya_backupdb.reconcile.text import clean
+from vya_backupdb.reconcile.text import clean, word
 from vya_backupdb.reconcile.world import Action, Announcement, CreateJob, Status
 
 
@@ -66,7 +66,9 @@ def runs(backups: Counted, retention: Counted, trigger: tuple[Action, ...]) -> t
 
 def _ended_as(type_: str, last: Mapping[str, Any]) -> Wanted:
     result = str(last.get("result"))
-    return Wanted(type_, result in GOOD, result, f"{last.get('run')}: {last.get('message', '')}")
+    # a status may have been written by hand; the API server would refuse a reason that is no word, and all beside it
+    reason = word(result) or Reason.JOB_FAILED
+    return Wanted(type_, result in GOOD, reason, f"{last.get('run')}: {last.get('message', '')}")
 
 
 def _backup(end: Outcome) -> Announcement:

@@ -11,7 +11,7 @@ from datetime import datetime
 from vya_backupdb.domain import exitcodes
 from vya_backupdb.domain.report import DatabaseRow, RunReport, parse_report
 from vya_backupdb.reconcile.reasons import Reason
-from vya_backupdb.reconcile.text import clean
+from vya_backupdb.reconcile.text import clean, word
 from vya_backupdb.reconcile.world import JobState, JobView, PodView, Trouble
 
 
@@ -114,14 +114,8 @@ def _known(reason: str, code: int) -> str:
     """
     member = exitcodes.of(code)
     if member is None or member is exitcodes.ExitCode.CHECK_FAILED:
-        return _word(reason) or (member.reason if member else Reason.JOB_FAILED.value)
+        return word(reason) or (member.reason if member else Reason.JOB_FAILED.value)
     return member.reason
-
-
-def _word(reason: str) -> str:
-    """Return `reason` if it can stand as a condition's reason (CamelCase, at most 64), else an empty text."""
-    fits = reason.isascii() and reason.isalnum() and len(reason) <= 64 and not reason[:1].isdigit()
-    return reason if fits else ""
 
 
 def _rows(reports: list[RunReport]) -> tuple[DatabaseRow, ...]:

@@ -21,3 +21,9 @@ def clean(text: Any, characters: int = CHARACTERS) -> str:
     # cut before the pattern sees it (cost), and after (the mask may be longer than what it hides)
     line = _redact(_CONTROL.sub(" ", str(text)[: 4 * characters])).strip()
     return line if len(line) <= characters else line[: characters - 1] + "…"
+
+
+def word(text: str) -> str:
+    """Return `text` if it can stand as a condition's reason (CamelCase, at most 64), else an empty text."""
+    fits = text.isascii() and text.isalnum() and len(text) <= 64 and not text[:1].isdigit()
+    return text if fits else ""

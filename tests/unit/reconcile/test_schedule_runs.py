@@ -332,6 +332,15 @@ async def test_a_hostile_report_is_cut_and_cleaned() -> None:
     ScheduleStatus.model_validate(stage.status(SCHEDULE))
 
 
+@pytest.mark.parametrize("result", ["", "é", "two words"])
+async def test_a_result_that_somebody_wrote_and_is_no_word_stops_no_status(result: str) -> None:
+    """The API server would refuse it as a reason, and with it the whole status, each time."""
+    stage = await running()
+    stage.write_status(SCHEDULE, {"lastRun": {"run": "x", "result": result}})
+    await stage.reconcile(SCHEDULE)
+    assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("False", "JobFailed")
+
+
 async def test_a_hundred_rows_at_most_and_failures_among_them() -> None:
     stage = await running()
     job = stage.cron(BACKUP, SLOT)
