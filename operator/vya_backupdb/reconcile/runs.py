@@ -87,9 +87,13 @@ def _told(history: Iterable[Mapping[str, Any]], job: JobView, now: datetime) -> 
 
     A Job that is yet to be made, by a clock that jumped, is told by its name alone.
     """
-    born, ended = timestamp(job.created), timestamp(job.finished or job.created)
-    ends = [_time(one.get("completionTime")) for one in history if one.get("run") == job.name]
-    return any(job.created > now or end >= born or end == ended or not end for end in ends)
+    born, started = timestamp(job.created), timestamp(job.started or job.created)
+    mine = [one for one in history if one.get("run") == job.name]
+    if job.created > now:
+        return bool(mine)
+    # within one second one Job of a name may end and the next be made
+    spans = [(_time(one.get("startTime")), _time(one.get("completionTime"))) for one in mine]
+    return any(begin == started or end > born or not end for begin, end in spans)
 
 
 def _explained(old: Status, end: Outcome) -> Outcome:

@@ -236,10 +236,10 @@ async def test_a_second_job_of_the_same_name_is_told() -> None:
     """The dumper refuses it, and its history has a run of that name already."""
     stage = await running()
     job = stage.cron(BACKUP, "by-hand")
+    stage.later(minutes=1)
     stage.end(job, report(job))
     await stage.reconcile(SCHEDULE)
     stage.gateway.remove(JOBS, NAMESPACE, job)
-    stage.later(minutes=1)
     stage.cron(BACKUP, "by-hand")
     stage.later(minutes=1)
     stage.end(job, report(job, reason="RunNameTaken", message="give it another name", exit_code=52), code=52)
@@ -248,7 +248,7 @@ async def test_a_second_job_of_the_same_name_is_told() -> None:
     status = stage.status(SCHEDULE)
     assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("False", "RunNameTaken")
     assert [one["result"] for one in status["history"]] == ["RunNameTaken", "Succeeded"]
-    assert status["lastSuccessfulTime"] == "2026-11-22T12:00:00Z"
+    assert status["lastSuccessfulTime"] == "2026-11-22T12:01:00Z"
     ScheduleStatus.model_validate(status)
 
 
