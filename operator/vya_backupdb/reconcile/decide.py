@@ -8,6 +8,7 @@ from vya_backupdb.builders.jobs import JobSettings
 from vya_backupdb.domain.specs import Identity
 from vya_backupdb.reconcile.blocking import settled, unsettled
 from vya_backupdb.reconcile.instance import decide_instance
+from vya_backupdb.reconcile.mounts import by_source
 from vya_backupdb.reconcile.restore import decide_restore
 from vya_backupdb.reconcile.schedule import decide_schedule
 from vya_backupdb.reconcile.sober import sobered
@@ -24,7 +25,8 @@ def decide(world: World, *, now: datetime, settings: JobSettings) -> Decision:
     """Return what to do for the object of `world` at `now` (UTC)."""
     settings = replace(settings, claim_access_modes=world.access_modes)
     again = earliest(*(unsettled(job) for job in world.jobs))
-    world = replace(world, jobs=tuple(settled(job, now) for job in world.jobs))
+    instance = world.resource if isinstance(world, InstanceWorld) else world.instance
+    world = replace(world, jobs=tuple(settled(by_source(job, instance), now) for job in world.jobs))
     decision = _decide(world, now=now, settings=settings)
     if again is None or again <= now:
         return decision

@@ -8,7 +8,7 @@ from tests.unit.reconcile.stage import INSTANCE, NAMESPACE, RESTORE, SCHEDULE, S
 from vya_backupdb.domain.specs_instance import InstanceStatus
 from vya_backupdb.kube.errors import Forbidden
 from vya_backupdb.kube.gateway import EVENTS, INSTANCES, JOBS
-from vya_backupdb.reconcile.conditions import timestamp
+from vya_backupdb.reconcile.conditions import find, timestamp
 
 
 async def checked(**changes: object) -> tuple[Stage, str]:
@@ -137,6 +137,30 @@ async def test_a_failed_check_names_the_cause_and_stalls_at_once_only_where_a_pe
     await stage.reconcile(INSTANCE)
     assert stage.condition(INSTANCE, "Stalled") == ("True", reason)
     assert stage.condition(INSTANCE, "Reconciling") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("/etc/vya-backupdb/credentials/username is empty", "key username of Secret db is empty"),
+        ("the credentials /etc/vya-backupdb/credentials are not there", "the credentials Secret db are not there"),
+        ("/etc/vya-backupdb/keyring/old holds no key", "key old of Secret ring holds no key"),
+        ("/etc/vya-backupdb/tls/ca/ca.pem is no PEM", "key ca.pem of ConfigMap roots is no PEM"),
+    ],
+)
+async def test_what_the_dumper_calls_by_its_path_is_called_by_secret_and_key(said: str, shown: str) -> None:
+    stage = Stage()
+    ring = {"secretRef": {"name": "db"}, "keyringSecretRef": {"name": "ring", "key": "old"}}
+    tls = {"mode": "VerifyCA", "caConfigMapRef": {"name": "roots", "key": "ca.pem"}}
+    stage.user(INSTANCE, credentials={**ring, "encoding": "Fernet"}, tls=tls)
+    await stage.reconcile(INSTANCE)
+    (job,) = stage.names(JOBS)
+    failure = {"reason": "CredentialsMissing", "exit_code": 11, "server": None, "storage": None}
+    stage.end(job, report(job, operation="check", message=said, **failure), code=11)
+    await stage.reconcile(INSTANCE)
+    ready = find(stage.status(INSTANCE), "Ready")
+    assert ready is not None
+    assert ready["message"] == shown
 
 
 async def test_it_heals_without_anyone_deleting_anything() -> None:
