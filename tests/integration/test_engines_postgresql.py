@@ -183,6 +183,26 @@ def test_other_encodings_stay_byte_for_byte(pg17: Rig, make: Make, encoding: str
         result = connection.pgconn.exec_(b'SELECT v FROM "t_' + raw + b'"')
         assert result.get_value(0, 0) == raw
     assert pg17.dump(target).scan == dumped.scan
+    # a name of no encoding is found again, too
+    assert pg17.engine.count(target).by_table == dumped.scan.tables
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("EUC_JP", "\u2460\u3231"), ("EUC_TW", "\u8cc7\u6599")])
+def test_tables_with_names_that_python_has_no_codec_for(pg17: Rig, make: Make, encoding: str, name: str) -> None:
+    """They were missed in the dump, or in what was restored."""
+    options = f"TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'"
+    source, target = make(pg17.server, "far", options=options), make(pg17.server, "far 2", exists=False)
+    names = [f"s{name}", f"t{name}"]
+    schema, table = (pg17.server.quoted(one) for one in names)
+    with pg17.server.connect(source) as connection:
+        connection.pgconn.exec_(b"SET client_encoding = 'UTF8'")
+        text = f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.{table} AS SELECT '{name}'::text AS v"
+        connection.pgconn.exec_(text.encode())
+    dumped = pg17.dump(source)
+    assert dumped.rows == {".".join(names): 1}
+    pg17.restore(dumped.sql, target, dumped.snapshot.settings)
+    assert pg17.engine.count(target).by_table == dumped.scan.tables
+    assert pg17.engine.schema(target) == dumped.snapshot.schema
 
 
 @pytest.mark.parametrize(

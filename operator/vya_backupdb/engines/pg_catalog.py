@@ -20,6 +20,7 @@ from vya_backupdb.domain.errors import BackupDBError, DumpFailed
 from vya_backupdb.domain.metadata import DatabaseSettings, SchemaInfo, TableInfo
 from vya_backupdb.domain.report import Finding
 from vya_backupdb.engines import findings, pg_preflight, pg_schema, schema_facts
+from vya_backupdb.engines.pg_scan import python_codec
 from vya_backupdb.engines.pg_session import Server, Session, name_list
 
 METHOD: Final = "repeatable read snapshot, exported to pg_dump"
@@ -51,6 +52,11 @@ _TABLES: Final = f"""
     WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_DUMPED}
     ORDER BY 1, 2"""  # noqa: S608 - constants
 
+_NAMES: Final = """
+    SELECT o.name, pg_catalog.convert_to(o.name, pg_catalog.getdatabaseencoding()) AS raw FROM (
+      SELECT nspname::text AS name FROM pg_catalog.pg_namespace UNION
+      SELECT relname::text FROM pg_catalog.pg_class WHERE relkind = 'r') o"""
+
 _CHANGED: Final = f"""
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -61,7 +67,7 @@ _CHANGED: Final = f"""
 
 # what pg_dump locks; a parent alone, or its partitions would be locked once more
 _LOCKED: Final = f"""
-    SELECT pg_catalog.format('ONLY %I.%I', n.nspname, c.relname) AS name
+    SELECT pg_catalog.textsend(pg_catalog.format('ONLY %I.%I', n.nspname, c.relname)) AS name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {_NOT_SYSTEM} AND {_DUMPED}
     ORDER BY 1"""  # noqa: S608 - constants
@@ -94,7 +100,7 @@ class PostgreSQLSnapshot:
         self._holder: Session | None = None
         self._database = database
         self.identifier = str(session.value("SELECT pg_catalog.pg_export_snapshot()", "exporting a snapshot"))
-        self.encoding = str(_database_row(session)["encoding"])
+        self.encoding = _dump_encoding(session, str(_database_row(session)["encoding"]))
         self.settings = settings_of(session)
         counts = session.rows(_COUNTS, f"counting the objects of {database!r}")[0]
         counted = SchemaInfo(**{f"{name}_count": value for name, value in counts.items()})
@@ -139,7 +145,7 @@ class PostgreSQLSnapshot:
             rows = holder.rows(_LOCKED, f"listing the tables of {self._database!r}")
             self._holder = holder
             for first in range(0, len(rows), _LOCKED_AT_ONCE):
-                _lock(holder, [row["name"] for row in rows[first : first + _LOCKED_AT_ONCE]])
+                _lock(holder, [holder.verbatim(row["name"]) for row in rows[first : first + _LOCKED_AT_ONCE]])
 
     def verify(self, found: Sequence[TableInfo] | None = None) -> tuple[str, ...]:
         """See `base.Snapshot.verify`."""
@@ -205,6 +211,19 @@ def compare_tables(database: str, expected: Sequence[TableInfo], found: Sequence
         if names:
             listed = name_list(sorted(".".join(filter(None, name)) for name in names))
             raise DumpFailed(f"the dump of {database!r} {words} tables: {listed}", hint="See the client's messages.")
+
+
+def _dump_encoding(session: Session, encoding: str) -> str:
+    """Return the encoding to dump in: the database's own, unless Python reads the names in it otherwise, or not at all.
+
+    What is LATIN1 or of no encoding at all stays byte for byte what it is. But of EUC_TW Python knows nothing, and of
+    EUC_JP not every character: there the server writes UTF-8, and says so if a byte has no meaning.
+    """
+    if encoding in {"UTF8", "SQL_ASCII"}:
+        return encoding
+    codec = python_codec(encoding)
+    rows = session.rows(_NAMES, "reading the names of tables")
+    return encoding if all(bytes(row["raw"]).decode(codec, "replace") == row["name"] for row in rows) else "UTF8"
 
 
 def _server_settings(session: Session) -> dict[str, str]:

@@ -39,6 +39,7 @@ LIST_SETTINGS: Final = frozenset(
 
 _TABLES: Final = f"""
     SELECT n.nspname AS schema, c.relname AS name, rn.nspname AS root_schema, r.relname AS root,
+      pg_catalog.textsend(pg_catalog.format('ONLY %I.%I', n.nspname, c.relname)) AS source,
       {BY_ENUM_HASH} AS by_hash,
       EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass
               AND d.objid = c.oid AND d.deptype = 'e') AS member
@@ -144,15 +145,13 @@ def count(server: Server, database: str) -> Count:
     The rows of an extension's own table stay unknown: CREATE EXTENSION puts some there (PostGIS 8,500) that stand in no
     dump, so their number is never the file's.
     """
-    with server.session(database) as session:
+    with server.untriggered(database) as session:
         tables = session.rows(
             _TABLES,
             f"listing the tables of {database!r}",
         )
         counted = tuple(
-            TableInfo(schema=table["schema"], name=table["name"])
-            if table["member"]
-            else _counted(session, table["schema"], table["name"])
+            TableInfo(schema=table["schema"], name=table["name"]) if table["member"] else _counted(session, table)
             for table in tables
         )
     return Count(len(counted), sum(table.rows or 0 for table in counted), counted, _by_root(tables, counted))
@@ -173,9 +172,10 @@ def _by_root(tables: list[dict[str, Any]], counted: tuple[TableInfo, ...]) -> tu
     )
 
 
-def _counted(session: Session, schema: str, name: str) -> TableInfo:
-    table = f"{session.quote(schema)}.{session.quote(name)}".replace(":", r"\:")
-    rows = session.value(f"SELECT count(*) FROM ONLY {table}", f"counting the rows of {schema}.{name}")  # noqa: S608
+def _counted(session: Session, table: dict[str, Any]) -> TableInfo:
+    schema, name = table["schema"], table["name"]
+    source = session.verbatim(table["source"]).replace(":", r"\:")
+    rows = session.value(f"SELECT count(*) FROM {source}", f"counting the rows of {schema}.{name}")  # noqa: S608
     return TableInfo(schema=schema, name=name, rows=rows)
 
 

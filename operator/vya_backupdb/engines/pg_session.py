@@ -48,6 +48,9 @@ _PINS: Final = (
 )
 
 
+_IS_SUPERUSER: Final = "SELECT pg_catalog.current_setting('is_superuser') = 'on'"
+
+
 class Session:
     """One connection. Rows come as dictionaries."""
 
@@ -61,7 +64,7 @@ class Session:
         """Return what `sql` (parameters as ``:name``) selects. `doing` says in words what for, if it fails."""
         bound = {name: self._outward(value) for name, value in parameters.items()}
         try:
-            found = self._connection.execute(text(sql), bound).mappings().all()
+            found = self._connection.execute(text(self._outward(sql)), bound).mappings().all()
         except SQLAlchemyError as error:
             raise pg_errors.of_statement(error, doing, self._redact) from error
         return [{name: self._inward(value) for name, value in row.items()} for row in found]
@@ -86,6 +89,10 @@ class Session:
         """Return `identifier` in double quotes, whatever stands in it."""
         return quote(identifier)
 
+    def verbatim(self, sent: bytes) -> str:
+        """Return what ``textsend`` gave as it may stand in a statement: a name of no encoding, too, is found again."""
+        return bytes(sent).decode("utf-8", "surrogateescape")
+
     def _inward(self, value: Any) -> Any:
         if not self._raw:
             return value
@@ -94,7 +101,8 @@ class Session:
         return [self._inward(one) for one in value] if isinstance(value, list) else value
 
     def _outward(self, value: Any) -> Any:
-        return value.encode().decode("latin-1") if self._raw and isinstance(value, str) else value
+        raw = self._raw and isinstance(value, str)
+        return value.encode("utf-8", "surrogateescape").decode("latin-1") if raw else value
 
 
 class Server:
@@ -139,12 +147,20 @@ class Server:
     @cached_property
     def _engine(self) -> Engine:
         # it connects within `connect`, in the thread that calls: what this thread wants is what it gets
-        return engine_over("psycopg", lambda: self._connect(self._wanted.database))
+        return engine_over("psycopg", lambda: self._connect(self._wanted.database, self._wanted.startup))
 
     @contextmanager
-    def session(self, database: str | None = None) -> Iterator[Session]:
+    def untriggered(self, database: str) -> Iterator[Session]:
+        """Connect to `database` without its event triggers, if this account may: one on login may write rows (17)."""
+        with self.session() as session:
+            may = session.version >= 170000 and session.value(_IS_SUPERUSER, "asking for rights")
+        with self.session(database, "-c event_triggers=off" if may else "") as session:
+            yield session
+
+    @contextmanager
+    def session(self, database: str | None = None, startup: str = "") -> Iterator[Session]:
         """Connect to `database` (default: the maintenance database). Raise a classified error if that fails."""
-        self._wanted.database = database or self.maintenance
+        self._wanted.database, self._wanted.startup = database or self.maintenance, startup
         try:
             connection = self._engine.connect()
         except SQLAlchemyError as error:
@@ -164,12 +180,12 @@ class Server:
         finally:
             connection.close()
 
-    def _connect(self, database: str) -> psycopg.Connection[Any]:
+    def _connect(self, database: str, startup: str = "") -> psycopg.Connection[Any]:
         # the password by its own argument: not part of a string that an error message could quote
         return psycopg.connect(
             self.conninfo(database),
             password=self._credentials.password or None,
-            options="",
+            options=startup,
             client_encoding="UTF8",
             target_session_attrs="any",
             autocommit=True,
