@@ -25,7 +25,7 @@ from vya_backupdb.dumper.pipeline import Passed
 from vya_backupdb.dumper.restore_request import Request
 from vya_backupdb.dumper.restore_source import Source
 from vya_backupdb.dumper.restore_users import DatabaseUsers, RunUsers, find_users
-from vya_backupdb.dumper.same_schema import lacks_public
+from vya_backupdb.dumper.same_schema import lacks_public, nullable
 from vya_backupdb.dumper.session import Server, Session
 from vya_backupdb.engines.loading import Fitted, Inspection, LoadOptions, Transform
 from vya_backupdb.engines.placing import TargetLook
@@ -206,6 +206,7 @@ def _options(request: Request, source: Source) -> LoadOptions:
         source=source.metadata.backup_info.database_name,
         settings=settings,
         lacks_public=not request.tables and lacks_public(source.metadata),
+        nullable=nullable(source.metadata),
     )
 
 

@@ -4,7 +4,8 @@ The server writes some definitions in other words after it has read its own (a l
 may differ for ever without a fault; owners and comments may be left out on purpose. Typed attributes may not differ.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from vya_backupdb.domain import schema
@@ -15,6 +16,7 @@ from vya_backupdb.dumper import restore_source
 from vya_backupdb.engines.base import Count
 
 _SHOWN: Final = 5
+_PARTS: Final = re.compile(r'"(?:[^"]|"")*"|[^".]+')
 #: What a dump makes for roles alone, so that it goes with them.
 _OF_ROLES: Final = frozenset({"policy", "default privileges"})
 #: By transforms of the load, how an object differs then: a view that could not be filled, a key that rows do not keep,
@@ -23,6 +25,16 @@ _TOLD: Final = {
     "refresh": {"structure": ("populated",), "definition": (), "labels": ()},
     "directory": {"structure": ("options",), "definition": (), "labels": ()},
     "unvalidated": {"structure": ("validated",), "definition": (), "labels": ()},
+}
+#: Structure that no dump keeps in every case, and that changes no row: PostgreSQL gives an inherited column its
+#: parent's storage, a table without long values no options for them, a view over an empty one no rows; it says of an
+#: index that it is valid as soon as all partitions have theirs. And what older backups said of a collation's origin.
+_NOT_KEPT: Final[Mapping[str, frozenset[str]]] = {
+    "table": frozenset({"toast_options"}),
+    "column": frozenset({"storage", "compression"}),
+    "index": frozenset({"valid"}),
+    "materialized view": frozenset({"populated"}),
+    "collation": frozenset({"encoding"}),
 }
 _HINT: Final = "Nothing was kept; see the log of the database server, and restore again."
 
@@ -53,6 +65,8 @@ def _is_told(change: Change, transforms: Collection[str]) -> bool:
         return True
     if change.kind == "event" and change.how == "removed" and "past-event" in transforms:
         return True
+    if change.how == "changed" and set(change.attributes["structure"]) <= _NOT_KEPT.get(change.kind, frozenset()):
+        return True
     return "collation" in transforms or ("grant" in transforms and change.kind in _OF_ROLES)
 
 
@@ -61,6 +75,25 @@ def lacks_public(metadata: BackupMetadata) -> bool:
     backup = _schema_of(metadata)
     public = backup.by_key.get(("schema", "public")) if backup else None
     return public is not None and not public.labels
+
+
+def nullable(metadata: BackupMetadata) -> tuple[tuple[str, str, str], ...]:
+    """Return the columns that take NULL although a parent's do not (PostgreSQL below 18): no dump says so of them."""
+    backup = _schema_of(metadata)
+    objects = backup.objects if backup else ()
+    parents = {one.name: [*map(_path, one.structure.get("parents", ()))] for one in objects if one.kind == "table"}
+    columns = {one.name: bool(one.structure.get("not_null")) for one in objects if one.kind == "column"}
+    return tuple(
+        (schema_, table, column)
+        for (schema_, table, column), strict in columns.items()
+        if not strict and any(columns.get((*parent, column)) for parent in parents.get((schema_, table), ()))
+    )
+
+
+def _path(name: str) -> tuple[str, ...]:
+    """Return the parts of a qualified name as the server quotes it."""
+    parts = _PARTS.findall(name)
+    return tuple(part[1:-1].replace('""', '"') if part.startswith('"') else part for part in parts)
 
 
 def _schema_of(metadata: BackupMetadata) -> Schema | None:

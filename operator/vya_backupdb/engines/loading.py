@@ -40,6 +40,8 @@ class LoadOptions:
     settings: tuple[str, ...] = ()
     #: the source had no schema ``public``, which every new database has, and which no dump drops (PostgreSQL)
     lacks_public: bool = False
+    #: schema, table and name of columns that take NULL, though a table that theirs inherits from does not (PostgreSQL)
+    nullable: tuple[tuple[str, str, str], ...] = ()
     #: the name that the database has in the end, for a load beside it; an inspector fills it
     target: str | None = None
     #: the tables of `tables` with what belongs to them, as an inspector found them; nobody else fills it

@@ -29,7 +29,9 @@ from psycopg import pq
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.engines import discreet
 from vya_backupdb.engines.loader import UNCOMMITTED, StatementFailed, hang_up
-from vya_backupdb.engines.pg_session import Server, known_timeouts
+from vya_backupdb.engines.loading import LoadOptions
+from vya_backupdb.engines.pg_scan import python_codec
+from vya_backupdb.engines.pg_session import Server, known_timeouts, quote
 from vya_backupdb.engines.pg_transforms import PgFacts
 
 _DONE: Final = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY}
@@ -41,7 +43,13 @@ class PgTarget:
     libpq is never let to wait: a signal's handler would not run as long as it does.
     """
 
-    def __init__(self, connection: "psycopg.Connection[object]", server: Server, path: str) -> None:
+    def __init__(
+        self,
+        connection: "psycopg.Connection[object]",
+        server: Server,
+        path: str,
+        nullable: Iterable[tuple[str, str, str]] = (),
+    ) -> None:
         self._pg = connection.pgconn
         self._redact = server.redact
         self._poll = select.poll()
@@ -49,6 +57,7 @@ class PgTarget:
         self._under_path = False
         self._amounts = ""
         self._last: list[bytes] = []
+        self._nullable = [*nullable]
 
     def execute(self, text: bytes) -> None:
         """See `loader.Target.execute`."""
@@ -67,10 +76,23 @@ class PgTarget:
 
     def copy(self, text: bytes) -> None:
         """See `loader.Target.copy`."""
+        self._loosen()
         self._enter_path()
         result = self._asked(text)
         if result is None or result.status != pq.ExecStatus.COPY_IN:
             raise self._failed(result)
+
+    def _loosen(self) -> None:
+        """Let columns take NULL that did, before the first rows come: all tables are there by then.
+
+        One that was not chosen is not; what a server of 18 refuses, the rows or the comparison will tell.
+        """
+        columns, self._nullable = self._nullable, []
+        encoding = python_codec((self._pg.parameter_status(b"client_encoding") or b"UTF8").decode())
+        for schema, table, column in columns:
+            text = f"ALTER TABLE ONLY {quote(schema)}.{quote(table)} ALTER COLUMN {quote(column)} DROP NOT NULL"
+            with suppress(StatementFailed):
+                self._run(text.encode(encoding, "replace"))
 
     def _done_under_path(self, text: bytes, result: pq.abc.PGresult | None) -> bool:
         """Try once more what missed a name; return whether it succeeded."""
@@ -114,6 +136,7 @@ class PgTarget:
 
     def finish(self) -> None:
         """See `loader.Target.finish`: pg_dump writes views after what they need."""
+        self._loosen()
         for text in self._last:
             self._run(text)
         if self._pg.transaction_status != pq.TransactionStatus.IDLE:
@@ -223,21 +246,18 @@ _UNLISTED: Final = frozenset({"role", "session_authorization", "seed", "is_super
 
 
 @contextmanager
-def target(
-    server: Server, database: str, settings: Iterable[str] = (), *, without_public: bool = False
-) -> Iterator[PgTarget]:
+def target(server: Server, database: str, options: LoadOptions) -> Iterator[PgTarget]:
     """Connect to `database` for a load. When the block fails, its session is ended on the server, too.
 
-    `settings` are what the source's database sets for its sessions, as ``name=value``. With `without_public` the empty
-    schema of that name, which every new database has, is dropped.
+    Where the source lacked the schema ``public``, the empty one, which every new database has, is dropped.
 
     Time-outs are off. Commits are not waited for: nobody uses the database yet, and a crash that loses the last ones
     loses nothing that was promised.
     """
     with server.driver(database) as connection:
         ours = {**known_timeouts(connection.info.server_version), **_PINS, "synchronous_commit": "off"}
-        theirs = {name: value for name, _, value in (one.partition("=") for one in settings)}
-        made = PgTarget(connection, server, theirs.get("search_path", _DEFAULT_PATH))
+        theirs = {name: value for name, _, value in (one.partition("=") for one in options.settings)}
+        made = PgTarget(connection, server, theirs.get("search_path", _DEFAULT_PATH), options.nullable)
         for name, value in theirs.items():
             if "." in name or name in _MEANINGS:
                 made.set(name, value)
@@ -247,7 +267,7 @@ def target(
             made.execute(f"SET {name} = '{value}'".encode())
         backend = connection.info.backend_pid
         try:
-            if without_public:
+            if options.lacks_public:
                 with suppress(StatementFailed):  # below 15 it belongs to the superuser; then it stays, and is told
                     made.execute(b"DROP SCHEMA public")
             yield made

@@ -1,4 +1,4 @@
-"""Objects that few PostgreSQL databases hold: collations, operators and their classes, casts, text search, languages.
+"""Objects that few PostgreSQL databases hold: collations, operators, casts, text search, languages and transforms.
 
 Most catalogues of this kind have no schema, or hold the server's own objects beside a user's; what a user made has an
 oid of 16384 or more (``FirstNormalObjectId``).
@@ -6,12 +6,12 @@ oid of 16384 or more (``FirstNormalObjectId``).
 
 from typing import Final
 
-from vya_backupdb.engines.pg_schema_sql import FIRST_OID, NOT_SYSTEM, Query, described, in_schema, no_member, owned
+from vya_backupdb.engines.pg_schema_sql import FIRST_OID, NOT_SYSTEM, Query, acl, described, in_schema, no_member, owned
 
 _COLLATIONS: Final = Query(
     "collation",
     f"""SELECT n.nspname::text AS k1, c.collname::text AS k2, c.collprovider::text AS provider,
-      c.collisdeterministic AS deterministic, c.collencoding AS encoding, c.collcollate::text AS collate,
+      c.collisdeterministic AS deterministic, c.collcollate::text AS collate,
       c.collctype::text AS ctype, {{icu_locale}}, {{locale}}, {{rules}}, {owned("c", "collowner")}
     FROM pg_catalog.pg_collation c {in_schema("c", "collnamespace")} {described("pg_collation", "c")}
     WHERE {NOT_SYSTEM} AND {no_member("pg_collation", "c")}""",
@@ -92,6 +92,24 @@ _DICTIONARIES: Final = Query(
     catalog="pg_ts_dict",
 )
 
+_PARSERS: Final = Query(
+    "text search parser",
+    f"""SELECT n.nspname::text AS k1, p.prsname::text AS k2, p.prsstart::text AS start, p.prstoken::text AS token,
+      p.prsend::text AS "end", p.prsheadline::text AS headline, p.prslextype::text AS types, ds.description AS comment
+    FROM pg_catalog.pg_ts_parser p {in_schema("p", "prsnamespace")} {described("pg_ts_parser", "p")}
+    WHERE {NOT_SYSTEM} AND {no_member("pg_ts_parser", "p")}""",
+    catalog="pg_ts_parser",
+)
+
+_TEMPLATES: Final = Query(
+    "text search template",
+    f"""SELECT n.nspname::text AS k1, t.tmplname::text AS k2, t.tmplinit::text AS init, t.tmpllexize::text AS lexize,
+      ds.description AS comment
+    FROM pg_catalog.pg_ts_template t {in_schema("t", "tmplnamespace")} {described("pg_ts_template", "t")}
+    WHERE {NOT_SYSTEM} AND {no_member("pg_ts_template", "t")}""",
+    catalog="pg_ts_template",
+)
+
 _CONFIGURATIONS: Final = Query(
     "text search configuration",
     f"""SELECT n.nspname::text AS k1, c.cfgname::text AS k2, p.prsname::text AS parser,
@@ -107,10 +125,23 @@ _CONFIGURATIONS: Final = Query(
 _LANGUAGES: Final = Query(
     "language",
     f"""SELECT l.lanname::text AS k1, l.lanpltrusted AS trusted, NULLIF(l.lanplcallfoid, 0)::pg_catalog.regproc::text
-      AS handler, {owned("l", "lanowner")}
+      AS handler, NULLIF(l.laninline, 0)::pg_catalog.regproc::text AS inline,
+      NULLIF(l.lanvalidator, 0)::pg_catalog.regproc::text AS validator,
+      {acl("l", "l.lanacl", "l.lanowner")}, {owned("l", "lanowner")}
     FROM pg_catalog.pg_language l {described("pg_language", "l")}
     WHERE l.oid >= {FIRST_OID} AND {no_member("pg_language", "l")}""",
+    definition=("inline", "validator"),
     catalog="pg_language",
+)
+
+_TRANSFORMS: Final = Query(
+    "transform",
+    f"""SELECT pg_catalog.format_type(f.trftype, NULL) AS k1, l.lanname::text AS k2,
+      NULLIF(f.trffromsql, 0)::pg_catalog.regprocedure::text AS from_sql,
+      NULLIF(f.trftosql, 0)::pg_catalog.regprocedure::text AS to_sql, ds.description AS comment
+    FROM pg_catalog.pg_transform f JOIN pg_catalog.pg_language l ON l.oid = f.trflang {described("pg_transform", "f")}
+    WHERE f.oid >= {FIRST_OID} AND {no_member("pg_transform", "f")}""",
+    catalog="pg_transform",
 )
 
 _ACCESS_METHODS: Final = Query(
@@ -128,8 +159,11 @@ QUERIES: Final = (
     _OPERATOR_FAMILIES,
     _CASTS,
     _CONVERSIONS,
+    _PARSERS,
+    _TEMPLATES,
     _DICTIONARIES,
     _CONFIGURATIONS,
     _LANGUAGES,
+    _TRANSFORMS,
     _ACCESS_METHODS,
 )

@@ -1,8 +1,9 @@
 """What belongs to the relations of a PostgreSQL database: tables, views, columns, keys, indexes, triggers, policies.
 
 The places of a child's columns are left out where tables inherit: a dump brings the parents' columns first. Foreign
-keys that a partition has of its parent are left out, for the server names them anew. So are indexes that a failed or
-running CREATE INDEX CONCURRENTLY left invalid, because no dump holds them.
+keys that a partition has of its parent are left out, for the server names them anew; so are its triggers, unless they
+are switched on or off otherwise than the parent's. So are indexes that a failed or running CREATE INDEX CONCURRENTLY
+left invalid, because no dump holds them, and the options for long values of a table that can have none any more.
 """
 
 from typing import Final
@@ -28,7 +29,9 @@ _TABLES: Final = Query(
         ELSE 'table' END AS kind, c.nspname::text AS k1, c.relname::text AS k2,
       c.relkind::text AS form, c.relpersistence::text AS persistence, c.relreplident::text AS replica_identity,
       c.relrowsecurity AS row_security, c.relforcerowsecurity AS row_security_forced,
-      c.relispopulated AS populated, c.reloptions::text[] AS options, tt.reloptions::text[] AS toast_options,
+      c.relispopulated AS populated, c.reloptions::text[] AS options,
+      CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute l WHERE l.attrelid = c.oid AND l.attstorage <> 'p'
+        AND l.attnum > 0 AND NOT l.attisdropped) THEN tt.reloptions::text[] END AS toast_options,
       am.amname::text AS access_method, NULLIF(c.reloftype, 0)::pg_catalog.regtype::text AS of_type,
       NULLIF(ARRAY(SELECT {relation_name("i.inhparent")} FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid
         ORDER BY i.inhseqno), '{{}}') AS parents,
@@ -151,7 +154,8 @@ _TRIGGERS: Final = Query(
       CASE WHEN t.tgqual IS NOT NULL THEN pg_catalog.pg_get_triggerdef(t.oid) END AS condition,
       ds.description AS comment
     FROM rel c JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.oid {described("pg_trigger", "t")}
-    WHERE NOT t.tgisinternal AND t.tgparentid = 0""",
+      LEFT JOIN pg_catalog.pg_trigger pt ON pt.oid = t.tgparentid
+    WHERE NOT t.tgisinternal AND (t.tgparentid = 0 OR t.tgenabled <> pt.tgenabled)""",
     definition=("condition",),
     catalog="pg_trigger",
 )

@@ -308,8 +308,7 @@ class PostgreSQL:
         from vya_backupdb.engines.pg_transforms import PgRules
 
         rules = PgRules(options, pg_loader.facts(self._server))
-        lacks = options.lacks_public
-        with pg_loader.target(self._server, database, options.settings, without_public=lacks) as target:
+        with pg_loader.target(self._server, database, options) as target:
             yield FileLoader(PgReader(), rules, target, database=database, redact=self._redact)
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:
@@ -326,7 +325,7 @@ class PostgreSQL:
 
     def schema(self, database: str) -> Schema:
         """See `base.Engine.schema`."""
-        with self._server.session(database) as session:
+        with self._server.untriggered(database) as session:
             return pg_schema.read_now(session, database)
 
     def count(self, database: str, *, without: str = "") -> Count:

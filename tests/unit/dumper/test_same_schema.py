@@ -40,6 +40,20 @@ def _metadata(of: Schema, **more: Any) -> BackupMetadata:
     return BackupMetadata(backup_info=head, schema_info=info, **values)
 
 
+def test_what_no_dump_keeps_is_a_warning() -> None:
+    """And a column that has another type, too, is lost all the same."""
+
+    def made(storage: str, kind: str = "text") -> Schema:
+        return schema_of(
+            "PostgreSQL 17", [schema_object("column", ("s", "t", "a"), {"type": kind, "storage": storage})]
+        )
+
+    (warning,) = require_same_schema(_metadata(made("e")), made("x"), "shop")
+    assert warning.endswith(": column s.t.a (storage)")
+    with pytest.raises(RestoreFailed, match=r"column s\.t\.a \(storage, type\)"):
+        require_same_schema(_metadata(made("e")), made("x", "bytea"), "shop")
+
+
 def test_the_same_schema_says_nothing() -> None:
     assert require_same_schema(_metadata(_schema(a="int")), _schema(a="int"), "shop") == ()
 
