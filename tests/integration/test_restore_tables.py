@@ -51,14 +51,22 @@ def test_some_tables_by_the_command_line(workspace: Workspace, database: str, co
         # it counts by the sequence of another table, and not from the beginning
         connection.execute("CREATE TABLE third (id serial); CREATE TABLE other (a int DEFAULT nextval('third_id_seq'))")
         connection.execute("INSERT INTO third DEFAULT VALUES")
+        # what stands on tables that are not chosen, and a table that does not stand without another
+        connection.execute("CREATE FUNCTION of_third(third) RETURNS SETOF third LANGUAGE sql AS 'SELECT * FROM third'")
+        connection.execute("CREATE FUNCTION many() RETURNS bigint LANGUAGE sql RETURN (SELECT count(*) FROM third)")
+        connection.execute("COMMENT ON FUNCTION many IS 'x'; GRANT EXECUTE ON FUNCTION of_third TO PUBLIC")
+        connection.execute("CREATE POLICY own ON other USING (a IN (SELECT id FROM third))")
+        connection.execute("CREATE TABLE base (b int); CREATE TABLE child (c int) INHERITS (base, other)")
     assert workspace.run("backup", "--database", database).code == 0
-    arguments = ("restore", "--database", database, "--table", "item", "--table", "public.other")
+    arguments = ("restore", "--database", database, "--table", "item", "--table", "public.child")
     done = workspace.run(*arguments, "--to-database", "part")
     assert done.code == 0, done.err
-    assert (done.report["restored"]["tables"], done.report["restored"]["rows"]) == (2, 1000)
+    assert (done.report["restored"]["tables"], done.report["restored"]["rows"]) == (4, 1000)
+    (told,) = [one["sentence"] for one in done.report["restored"]["transforms"] if one["name"] == "beside"]
+    assert told.endswith(": function public.many, function public.of_third, policy own")
     with connect("part") as connection:
         found = connection.execute(
             "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 2200"
         ).fetchall()
-    assert sorted(name for (name,) in found) == ["item", "other"]
+    assert sorted(name for (name,) in found) == ["base", "child", "item", "other"]
     assert workspace.run(*arguments).code == ExitCode.TARGET_EXISTS

@@ -1,7 +1,7 @@
 """What a statement of a PostgreSQL script is about, as far as a choice of tables needs to know."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from vya_backupdb.engines.selection import ALWAYS, OTHER, SURROUNDINGS, About, Relation, Selection
@@ -52,6 +52,19 @@ class PgSubject:
             return self._on(tokens)
         return OTHER
 
+    def dispensable(self, tokens: Sequence[Token]) -> str:
+        """Return what chosen tables may do without, and a statement is about, such as 'function public.f'; else ''.
+
+        It is what may stand on a table that was not chosen: a function of its rows, or a policy that looks into it.
+        """
+        first = tokens[0].word if tokens else ""
+        at = _place(tokens, "ON", 0) + 1 if first in {"COMMENT", "SECURITY", "GRANT", "REVOKE"} else 1
+        at = next((n for n in range(at, len(tokens)) if tokens[n].word not in _BEFORE_KIND), len(tokens) - 1)
+        if tokens[at].word != "POLICY" and self.about(b"", tokens).kind != "surroundings":
+            return ""
+        named = self._relation(tokens, at + 1) or ()
+        return ".".join(filter(None, named)).join((f"{tokens[at].word.lower()} ", ""))
+
     def _rows(self, tokens: Sequence[Token]) -> About:
         at = 2 if len(tokens) > 1 and tokens[1].word in {"INTO", "FROM"} else 1
         relation = self._relation(tokens, at)
@@ -96,12 +109,22 @@ class PgSubject:
             return About(relation)
         if tokens[0].word == "CREATE":
             self._selection.table(relation)
+            for parent in self._parents(tokens):
+                self._part(parent, relation)
         if {"ATTACH", "PARTITION"} <= words:
             self._part(self._relation(tokens, _place(tokens, "PARTITION", 0) + 1), relation)
         if {"SEQUENCE", "NAME"} <= words:
             self._part(self._relation(tokens, _place(tokens, "NAME", 0) + 1), relation)
         needs = self._relation(tokens, _place(tokens, "REFERENCES", 0) + 1) if "FOREIGN" in words else None
         return About(relation, needs=needs)
+
+    def _parents(self, tokens: Sequence[Token]) -> Iterator[Relation | None]:
+        """Yield the tables of ``INHERITS (a, b)``: without them the server does not make the table."""
+        at = _place(tokens, "INHERITS", 0) + 1
+        end = _place(tokens, ")", at)
+        while at < end:
+            yield self._relation(tokens, at + 1)
+            at = min(end, _place(tokens, ",", at + 1))
 
     def _part(self, part: Relation | None, table: Relation | None) -> None:
         if part is not None and table is not None:

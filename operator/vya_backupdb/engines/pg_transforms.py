@@ -25,6 +25,8 @@ _SHOWN: Final = 120
 _FOREIGN_KEY: Final = re.compile(
     rb'ALTER TABLE (?:ONLY )?("(?:[^"]|"")+"\."(?:[^"]|"")+")\s+ADD CONSTRAINT ("(?:[^"]|"")+") FOREIGN KEY\b'
 )
+#: SQLSTATEs of a function, a relation, another object and a schema that were looked up and not found.
+NAME_MISSED: Final = frozenset({"42883", "42P01", "42704", "3F000"})
 #: The SQLSTATE of a row that refers to none.
 _NO_PARTNER: Final = "23503"
 _RESTRICT: Final = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+")
@@ -124,9 +126,14 @@ class PgRules:
         """See `transforms.Rules.instead`.
 
         Rows that a view computes are lost to nobody, and can be had later. Rows that keep no foreign key were in the
-        source, however they came there: better they are here, and the key holds for the next ones, than neither.
+        source, however they came there: better they are here, and the key holds for the next ones, than neither. What
+        stands beside chosen tables may need others: a function of their rows, say.
         """
         refreshed, key = _REFRESH.match(statement.text), _FOREIGN_KEY.match(statement.text)
+        missed = bool(self._options.tables) and state in NAME_MISSED
+        if missed and (left := self._subject.dispensable([*of_postgresql(statement.text[:_HEAD])])):
+            self.notes.transform("beside", left)
+            return b""
         if refreshed is not None:
             self.notes.transform("refresh", f"{self._plain(refreshed[1])} ({why[:_SHOWN]})")
             return b""

@@ -31,6 +31,7 @@ SENTENCES: Final = {
     "sequence": "let defaults and keys of tables stay within the target, which named the source: {}",
     "alter-database": "apply to the target what the file changes at its own database around routines: {}",
     "selection": "leave out what belongs to none of the chosen tables",
+    "beside": "leave out what needs tables that are not restored with it: {}",
     "reference": "leave out foreign keys to tables that are not restored with them: {}",
     "database": "leave out the lines that make and enter the file's own database: {}",
 }
