@@ -97,6 +97,31 @@ def test_objects_that_the_account_cannot_see_are_named_and_granted(my: Rig, make
         my.server.sql("DROP USER `bl'ind`@'%'")
 
 
+def test_what_was_made_in_the_servers_own_schemas_is_told(pg: Rig, make: Make) -> None:
+    """pg_dump takes it for the server's: it is in no dump, and what needs it comes back nowhere."""
+    name = make(
+        pg.server, "str'ay", "CREATE FUNCTION pg_catalog.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TABLE t (a int)", "CREATE TYPE pg_catalog.kept AS ENUM ('a')",
+        "CREATE FUNCTION lower_than(t, t) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1.a < $2.a'",
+        "CREATE OPERATOR < (leftarg = t, rightarg = t, function = lower_than)",
+        "ALTER OPERATOR FAMILY pg_catalog.integer_ops USING btree ADD OPERATOR 1 < (t, t)",
+    )  # fmt: skip
+    (finding,) = pg.engine.inspect(name)
+    assert (finding.reason, finding.blocking) == ("InSystemSchema", False)
+    for one in ("function pg_catalog.mine()", "type pg_catalog.kept", "operator 1 (public.t, public.t) of pg_catalog."):
+        assert one in finding.message
+    assert pg.dump(name).snapshot.warnings == (finding.message,)
+    run(
+        pg.server, name, "CREATE VIEW v AS SELECT pg_catalog.mine()", "CREATE TABLE information_schema.rows AS SELECT 1"
+    )
+    (found,) = blocking(pg.engine.inspect(name))
+    assert found.message.split(": ")[1].split(" (make")[0] == (
+        "function pg_catalog.mine(), table information_schema.rows"
+    )
+    run(pg.server, name, "DROP VIEW v", "DROP TABLE information_schema.rows")
+    assert blocking(pg.engine.inspect(name)) == []
+
+
 def test_an_account_that_sees_nothing_is_told(my: Rig) -> None:
     my.server.sql("CREATE USER empty_handed IDENTIFIED BY 'pw'")
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from vya_backupdb.domain.report import Finding
+from vya_backupdb.engines import pg_undumpable
 from vya_backupdb.engines.findings import PRIVILEGE, names, note, obstacle
 from vya_backupdb.engines.pg_session import Session
 
@@ -58,7 +59,7 @@ def of_database(session: Session, database: str, accepted: Callable[[str], bool]
     """Return what holds for the session's database. `accepted` judges a line of pg_dump's stderr."""
     is_superuser = session.value("SELECT pg_catalog.current_setting('is_superuser') = 'on'", "asking for rights")
     rights = () if is_superuser else _rights(session, database, accepted)
-    return (*rights, *_lock_budget(session, database))
+    return (*rights, *_lock_budget(session, database), *pg_undumpable.of_database(session, database))
 
 
 def _rights(session: Session, database: str, accepted: Callable[[str], bool]) -> Iterator[Finding]:
