@@ -18,6 +18,7 @@ from tests.e2e.support.manifests import RESOURCES, claim, restore, schedule, sec
 from tests.e2e.support.operator import Operator, running
 from tests.e2e.support.space import API, Manifest, Space, condition_of
 from tests.e2e.support.stage import _others_paused
+from tests.e2e.support.waiting import until
 
 NAMESPACE = "vya-operator"
 PASSWORD = "it's a \\ secret"
@@ -44,6 +45,40 @@ def space(cluster: Cluster, kubeconfig: Path) -> Iterator[Space]:
     space.delete("bki,bks,rr", "--all")
     space.kubectl("delete", "jobs,cronjobs,pods", "-l", "app.kubernetes.io/name=vya-backupdb", "--timeout=60s")
     space.delete("pvc/backups", "secret/db")
+
+
+@pytest.fixture
+def meddling(cluster: Cluster, kubeconfig: Path) -> Iterator[None]:
+    """Have the API server change each CronJob of the namespace on its way in, and add to a list of it."""
+    container = "/spec/jobTemplate/spec/template/spec/containers/0"
+    change = (
+        f'[JSONPatch{{op: "replace", path: "{container}/imagePullPolicy", value: "Never"}},'
+        f' JSONPatch{{op: "add", path: "{container}/env/-", value: {{"name": "SEEN", "value": "yes"}}}}]'
+    )
+    rule = {
+        "apiGroups": ["batch"],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["cronjobs"],
+    }
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": change}}],
+    }
+    where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}
+    meta = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": NAMESPACE}}
+    policy = {**meta, "kind": "MutatingAdmissionPolicy", "spec": spec}
+    binding = {**meta, "kind": "MutatingAdmissionPolicyBinding"}
+    binding["spec"] = {"policyName": NAMESPACE, "matchResources": where}
+    space = Space(cluster, NAMESPACE)
+    space.apply(policy, binding)
+    probe = ("create", "cronjob", "probe", "--image=x", "--schedule=0 0 1 1 *", "--dry-run=server", "-o", "yaml")
+    until("the policy works", lambda: "imagePullPolicy: Never" in space.kubectl(*probe).stdout, seconds=60)
+    yield
+    kinds = "mutatingadmissionpolicybinding,mutatingadmissionpolicy"
+    cluster.kubectl("delete", kinds, NAMESPACE)
 
 
 def start(kubeconfig: Path, *arguments: str) -> Any:
@@ -105,7 +140,8 @@ def test_killed_after_every_line_that_it_logs_the_story_ends_the_same(space: Spa
         assert operator.stop() == 0
 
 
-def test_nothing_is_written_while_nothing_happens(space: Space, kubeconfig: Path) -> None:
+def test_nothing_is_written_while_nothing_happens(space: Space, kubeconfig: Path, meddling: None) -> None:
+    """Nor where a policy of the cluster changes what we apply: who applied it again would do so for ever."""
     space.apply(claim(), secret("db", username="postgres", password=PASSWORD))
     space.apply(instance(), schedule("nightly", "db", manualTrigger="now"))
     with start(kubeconfig, "--resync-seconds=1", "--log-level=DEBUG") as operator:
@@ -117,6 +153,9 @@ def test_nothing_is_written_while_nothing_happens(space: Space, kubeconfig: Path
         for _ in range(5):
             operator.wait_for("listed 2 objects")
         assert _versions(space) == before
+        policies = '{.items[*].spec.jobTemplate.spec.template.spec.containers[0]["imagePullPolicy"]}'
+        assert space.kubectl("get", "cronjobs", "-o", f"jsonpath={policies}").stdout == "Never Never"
+        assert "admission policy" in condition_of(space.get("bks/nightly"), "Ready")["message"]
         for found in space.items("bki,bks,rr"):
             marks = found["metadata"].get("annotations", {}), found["metadata"].get("finalizers", [])
             assert marks == ({}, []), "users' objects are theirs"

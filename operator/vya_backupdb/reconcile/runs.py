@@ -2,8 +2,8 @@
 
 A run is its Job's name. What the history holds has been counted; what is older than a full history was. So counting is
 a merge, not an addition: doing it again, also by another operator or after a crash, changes nothing. Deleting a Job
-never takes its run out of the status. A Job that was made after a run of its name had ended is another one: somebody
-gave the name twice.
+never takes its run out of the status; one that is deleted while it runs is a run that failed. A Job that was made after
+a run of its name had ended is another one: somebody gave the name twice.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,10 +36,12 @@ class Counted:
 
 def count_backups(old: Status, jobs: Iterable[JobView], *, cron_job: str, now: datetime) -> Counted:
     """Return lastRun, databases, history and lastSuccessfulTime with each finished one of `jobs` counted once."""
+    jobs = tuple(jobs)
     history = [one for one in old.get("history") or () if isinstance(one, Mapping) and one.get("run")]
     floor = _time(history[-1].get("completionTime")) if len(history) >= MAX_HISTORY_ROWS else ""
     ends = (_explained(old, outcome(job)) for job in jobs if job.over and not _told(history, job, now))
     new = sorted((end for end in ends if timestamp(end.finished) > floor), key=lambda end: (end.finished, end.run))
+    new = [*_lost(old, jobs, known={one["run"] for one in history}, before=new, now=now), *new]
     fields: dict[str, Any] = {
         "lastRun": old.get("lastRun"),
         "databases": old.get("databases"),
@@ -94,6 +96,23 @@ def _told(history: Iterable[Mapping[str, Any]], job: JobView, now: datetime) -> 
     # within one second one Job of a name may end and the next be made
     spans = [(_time(one.get("startTime")), _time(one.get("completionTime"))) for one in mine]
     return any(begin == started or end > born or not end for begin, end in spans)
+
+
+def _lost(
+    old: Status, jobs: Iterable[JobView], *, known: set[Any], before: list[Outcome], now: datetime
+) -> list[Outcome]:
+    """Return the end of each run that was seen to go on and whose Job is gone: nobody saw how it ended.
+
+    They ended before what is counted `before` now began, or just now.
+    """
+    there = {job.name for job in jobs}
+    gone = [str(one) for one in old.get("active") or () if one not in there and one not in known]
+    ended = min([now, *(end.started for end in before)])
+    text = "Job {} was deleted before anybody saw its end; what it left is told by its report on the volume alone"
+    return [
+        Outcome(name, "", False, Reason.REPORT_LOST.value, text.format(name), ended, ended, None)
+        for name in sorted(gone)
+    ]
 
 
 def _explained(old: Status, end: Outcome) -> Outcome:

@@ -232,6 +232,37 @@ async def test_a_job_made_by_hand_from_the_cronjob_counts() -> None:
     assert stage.status(SCHEDULE)["lastRun"]["trigger"] == "Manual"
 
 
+async def test_a_run_whose_job_is_deleted_while_it_runs_is_no_run_that_never_was() -> None:
+    """Else the last success would stand, although the newest slot has no backup."""
+    stage = await running()
+    first = stage.cron(BACKUP, SLOT)
+    stage.now = SLOT + timedelta(minutes=1)
+    stage.end(first, report(first))
+    await stage.reconcile(SCHEDULE)
+    stage.now = SLOT + timedelta(days=1, minutes=1)
+    second = stage.cron(BACKUP, SLOT + timedelta(days=1))
+    await stage.reconcile(SCHEDULE)
+    stage.gateway.remove(JOBS, NAMESPACE, second)
+    stage.later(minutes=1)
+    for _ in range(2):
+        await stage.reconcile(SCHEDULE)
+    status = stage.status(SCHEDULE)
+    assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("False", "ReportLost")
+    assert [one["run"] for one in status["history"]] == [second, first]
+    assert status["lastSuccessfulTime"] == "2026-11-23T02:31:00Z"
+    assert "active" not in status
+    stage.later(days=1)
+    third = stage.cron(BACKUP, SLOT + timedelta(days=2))
+    await stage.reconcile(SCHEDULE)
+    fourth = stage.cron(BACKUP, SLOT + timedelta(days=2, minutes=1))
+    stage.later(minutes=1)
+    stage.gateway.remove(JOBS, NAMESPACE, third)
+    stage.end(fourth, report(fourth))
+    await stage.reconcile(SCHEDULE)
+    assert stage.condition(SCHEDULE, "LastBackupSucceeded") == ("True", "Succeeded"), "the newest run is what counts"
+    ScheduleStatus.model_validate(stage.status(SCHEDULE))
+
+
 async def test_a_second_job_of_the_same_name_is_told() -> None:
     """The dumper refuses it, and its history has a run of that name already."""
     stage = await running()
