@@ -11,7 +11,7 @@ from typing import Final
 from vya_backupdb.domain import schema
 from vya_backupdb.domain.errors import RestoreFailed, RestoreImpossible
 from vya_backupdb.domain.metadata import BackupMetadata, TableInfo
-from vya_backupdb.domain.schema import Change, Schema
+from vya_backupdb.domain.schema import Change, Facet, Schema
 from vya_backupdb.dumper import restore_source
 from vya_backupdb.engines.base import Count
 
@@ -21,10 +21,10 @@ _PARTS: Final = re.compile(r'"(?:[^"]|"")*"|[^".]+')
 _OF_ROLES: Final = frozenset({"policy", "default privileges"})
 #: By transforms of the load, how an object differs then: a view that could not be filled, a key that rows do not keep,
 #: a table that lies where the server puts it.
-_TOLD: Final = {
+_TOLD: Final[Mapping[str, Mapping[Facet, tuple[str, ...]]]] = {
     "refresh": {"structure": ("populated",), "definition": (), "labels": ()},
     "directory": {"structure": ("options",), "definition": (), "labels": ()},
-    "unvalidated": {"structure": ("validated",), "definition": (), "labels": ()},
+    "unvalidated": {"structure": ("validated",), "definition": ("check",), "labels": ()},
 }
 #: Structure that no dump keeps in every case, and that changes no row: PostgreSQL gives an inherited column its
 #: parent's storage, a table without long values no options for them, a view over an empty one no rows; it says of an
@@ -61,7 +61,7 @@ def require_same_schema(
 
 def _is_told(change: Change, transforms: Collection[str]) -> bool:
     """Whether a transform does this: another collation changes columns and more, a left-out role what hangs on it."""
-    if any(change.attributes == _TOLD[name] for name in _TOLD.keys() & set(transforms)):
+    if change.how == "changed" and any(_fits(change, _TOLD[name]) for name in _TOLD.keys() & set(transforms)):
         return True
     if change.kind == "event" and change.how == "removed" and "past-event" in transforms:
         return True
@@ -75,6 +75,10 @@ def lacks_public(metadata: BackupMetadata) -> bool:
     backup = _schema_of(metadata)
     public = backup.by_key.get(("schema", "public")) if backup else None
     return public is not None and not public.labels
+
+
+def _fits(change: Change, told: Mapping[Facet, tuple[str, ...]]) -> bool:
+    return all(set(change.attributes[facet]) <= set(told[facet]) for facet in schema.FACETS)
 
 
 def nullable(metadata: BackupMetadata) -> tuple[tuple[str, str, str], ...]:

@@ -30,6 +30,7 @@ from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.engines import discreet
 from vya_backupdb.engines.loader import UNCOMMITTED, StatementFailed, hang_up
 from vya_backupdb.engines.loading import LoadOptions
+from vya_backupdb.engines.pg_checks import Checks
 from vya_backupdb.engines.pg_scan import python_codec
 from vya_backupdb.engines.pg_session import Server, known_timeouts, quote
 from vya_backupdb.engines.pg_transforms import PgFacts
@@ -48,7 +49,8 @@ class PgTarget:
         connection: "psycopg.Connection[object]",
         server: Server,
         path: str,
-        nullable: Iterable[tuple[str, str, str]] = (),
+        nullable: Iterable[tuple[str, str, str]],
+        note: Callable[[str, str], None],
     ) -> None:
         self._pg = connection.pgconn
         self._redact = server.redact
@@ -58,6 +60,8 @@ class PgTarget:
         self._amounts = ""
         self._last: list[bytes] = []
         self._nullable = [*nullable]
+        self._ready = False
+        self._checks = Checks(self._found, self._run_under_path, note)
 
     def execute(self, text: bytes) -> None:
         """See `loader.Target.execute`."""
@@ -76,23 +80,42 @@ class PgTarget:
 
     def copy(self, text: bytes) -> None:
         """See `loader.Target.copy`."""
-        self._loosen()
+        self._make_ready()
         self._enter_path()
         result = self._asked(text)
         if result is None or result.status != pq.ExecStatus.COPY_IN:
             raise self._failed(result)
 
-    def _loosen(self) -> None:
-        """Let columns take NULL that did, before the first rows come: all tables are there by then.
+    def _make_ready(self) -> None:
+        """Before the first rows come, all tables are there: take away what the dump could not say of them."""
+        if not self._ready:
+            self._ready = True
+            self._loosen(self._nullable)
+            self._checks.take_off()
 
-        One that was not chosen is not; what a server of 18 refuses, the rows or the comparison will tell.
+    def _loosen(self, columns: Iterable[tuple[str, str, str]]) -> None:
+        """Let columns take NULL that did.
+
+        A table that was not chosen is not there; what a server of 18 refuses, the rows or the comparison will tell.
         """
-        columns, self._nullable = self._nullable, []
         encoding = python_codec((self._pg.parameter_status(b"client_encoding") or b"UTF8").decode())
         for schema, table, column in columns:
             text = f"ALTER TABLE ONLY {quote(schema)}.{quote(table)} ALTER COLUMN {quote(column)} DROP NOT NULL"
             with suppress(StatementFailed):
                 self._run(text.encode(encoding, "replace"))
+
+    def _found(self, query: bytes) -> list[tuple[bytes, ...]]:
+        result = self._asked(query)
+        if result is None or result.status not in _DONE:
+            raise self._failed(result)
+        rows, columns = range(result.ntuples), range(result.nfields)
+        return [tuple(result.get_value(row, column) or b"" for column in columns) for row in rows]
+
+    def _run_under_path(self, text: bytes) -> None:
+        self._enter_path()
+        result = self._asked(text)
+        if result is None or result.status not in _DONE:
+            raise self._failed(result)
 
     def _done_under_path(self, text: bytes, result: pq.abc.PGresult | None) -> bool:
         """Try once more what missed a name; return whether it succeeded."""
@@ -136,7 +159,8 @@ class PgTarget:
 
     def finish(self) -> None:
         """See `loader.Target.finish`: pg_dump writes views after what they need."""
-        self._loosen()
+        self._checks.put_back()
+        self._leave_path()
         for text in self._last:
             self._run(text)
         if self._pg.transaction_status != pq.TransactionStatus.IDLE:
@@ -246,10 +270,11 @@ _UNLISTED: Final = frozenset({"role", "session_authorization", "seed", "is_super
 
 
 @contextmanager
-def target(server: Server, database: str, options: LoadOptions) -> Iterator[PgTarget]:
+def target(server: Server, database: str, options: LoadOptions, note: Callable[[str, str], None]) -> Iterator[PgTarget]:
     """Connect to `database` for a load. When the block fails, its session is ended on the server, too.
 
-    Where the source lacked the schema ``public``, the empty one, which every new database has, is dropped.
+    `note` is told the name of a transform, and what it was done to. Where the source lacked the schema ``public``, the
+    empty one, which every new database has, is dropped.
 
     Time-outs are off. Commits are not waited for: nobody uses the database yet, and a crash that loses the last ones
     loses nothing that was promised.
@@ -257,7 +282,7 @@ def target(server: Server, database: str, options: LoadOptions) -> Iterator[PgTa
     with server.driver(database) as connection:
         ours = {**known_timeouts(connection.info.server_version), **_PINS, "synchronous_commit": "off"}
         theirs = {name: value for name, _, value in (one.partition("=") for one in options.settings)}
-        made = PgTarget(connection, server, theirs.get("search_path", _DEFAULT_PATH), options.nullable)
+        made = PgTarget(connection, server, theirs.get("search_path", _DEFAULT_PATH), options.nullable, note)
         for name, value in theirs.items():
             if "." in name or name in _MEANINGS:
                 made.set(name, value)

@@ -308,7 +308,7 @@ class PostgreSQL:
         from vya_backupdb.engines.pg_transforms import PgRules
 
         rules = PgRules(options, pg_loader.facts(self._server))
-        with pg_loader.target(self._server, database, options) as target:
+        with pg_loader.target(self._server, database, options, rules.notes.transform) as target:
             yield FileLoader(PgReader(), rules, target, database=database, redact=self._redact)
 
     def finish(self, database: str, settings: DatabaseSettings) -> tuple[str, ...]:

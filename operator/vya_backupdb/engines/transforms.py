@@ -22,7 +22,7 @@ SENTENCES: Final = {
     "directory": "put where the server keeps its data what lay in directories that it cannot use: {}",
     "tablespace": "put into the default tablespace what lies in those that this server lacks: {}",
     "refresh": "leave materialized views empty that could not be filled here (REFRESH them later): {}",
-    "unvalidated": "take foreign keys that rows of the backup do not keep as NOT VALID, as they were in effect: {}",
+    "unvalidated": "take foreign keys and checks that rows of the backup do not keep as NOT VALID, as they were: {}",
     "replication": "leave out lines about GTIDs and the binary log, which belong to the server that was dumped",
     "definer": "make the restoring account the definer, which may not set another one or was told so: {}",
     "collation": "take the nearest collation for those that this server lacks: {}",
