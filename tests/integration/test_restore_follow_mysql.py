@@ -1,5 +1,6 @@
 """MariaDB and MySQL: what belongs to a database and does not follow its tables into another's place by itself."""
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -125,6 +126,47 @@ def test_a_server_that_asks_for_primary_keys_takes_our_markers(server: Server, o
             assert server.sql("SHOW TABLES", database=target) == [("t",)]
     finally:
         server.sql(f"SET GLOBAL {setting} = OFF")
+
+
+CODE = (
+    "CREATE PROCEDURE `pr\u00fc`(`\u00f6` int) COMMENT '\u00df \u00c1' BEGIN SELECT '\u00e9', `\u00f6`; END",
+    "CREATE FUNCTION f() RETURNS varchar(9) DETERMINISTIC SQL SECURITY INVOKER COMMENT 'it''s \u20ac' RETURN '\u00e9'",
+    "CREATE TRIGGER `tr\u00fc` BEFORE INSERT ON t FOR EACH ROW SET NEW.`\u00e4` = '\u00e9'",
+    "CREATE EVENT `ev\u00fc` ON SCHEDULE EVERY 1 DAY STARTS '2035-01-01' COMMENT '\u00df' DO SELECT '\u00e9'",
+    "CREATE VIEW `v\u00fc` AS SELECT '\u00e9' AS `\u00fc`, `\u00e4` FROM t",
+)
+
+
+def test_code_of_a_client_of_another_character_set_comes_back_letter_for_letter(server: Server, one: Restoring) -> None:
+    """The clients write its names and comments in UTF-8 and its body as it was sent, and load both as the latter."""
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (`\u00e4` varchar(9))")
+    with contextlib.closing(server.connect("shop")) as connection:
+        connection.query("SET NAMES latin1")
+        for statement in CODE:
+            connection.query(statement.encode("cp1252"))
+    before = code(server, "shop")
+    assert "pr\u00fc" in str(before)
+    assert "it's \u20ac" in str(before)
+    one.back_up("shop")
+    one.restore("copy", database="shop")
+    assert code(server, "copy") == before
+    one.restore("shop", "replace")
+    assert code(server, "shop") == before
+    server.sql("DROP DATABASE copy")
+
+
+def code(server: Server, database: str) -> list[object]:
+    """All that a client's character set may spoil of a database's code."""
+    settings = "CHARACTER_SET_CLIENT, COLLATION_CONNECTION"
+    queries = (
+        f"ROUTINE_NAME, ROUTINE_DEFINITION, ROUTINE_COMMENT, {settings} FROM information_schema.ROUTINES WHERE ROUTINE",
+        "PARAMETER_NAME FROM information_schema.PARAMETERS WHERE SPECIFIC",
+        f"TRIGGER_NAME, ACTION_STATEMENT, {settings} FROM information_schema.TRIGGERS WHERE TRIGGER",
+        f"EVENT_NAME, EVENT_DEFINITION, EVENT_COMMENT, {settings} FROM information_schema.EVENTS WHERE EVENT",
+        f"TABLE_NAME, {settings} FROM information_schema.VIEWS WHERE TABLE",
+        "COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE",
+    )
+    return [server.sql(f"SELECT {query}_SCHEMA = %s ORDER BY 1", [database]) for query in queries]
 
 
 def test_tables_of_every_sort_change_places(server: Server, one: Restoring) -> None:

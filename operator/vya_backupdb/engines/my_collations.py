@@ -5,12 +5,28 @@ are younger than the elder. Both before fell back to Unicode 5.2 or 4.0, which k
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from typing import Final
+
+from vya_backupdb.engines.tokens import Token
 
 _NEWER: Final = re.compile(r"utf8mb4_(?:(?P<locale>\w+?)_)?0900_(?P<strength>ai_ci|as_ci|as_cs|bin)")
 _UCA: Final = re.compile(
     r"(?:(?P<charset>utf8mb4|utf8mb3|utf8)_)?uca1400_(?:(?P<locale>\w+?)_)?(?:nopad_)?(?P<strength>a[is]_c[is])"
 )
+
+
+def named(pieces: Sequence[Token]) -> Iterator[tuple[Token, bool]]:
+    """Yield the words that name a collation, and whether they can be nothing else.
+
+    A body may compare what is called ``collation_…`` with a variable of its own.
+    """
+    for number, piece in enumerate(pieces[1:], 1):
+        equals = pieces[number - 1] == "=" and number > 1
+        before = pieces[number - 2 if equals else number - 1]
+        variable = equals and before.word.startswith("COLLATION_")
+        if piece.word and (before == "COLLATE" or variable):
+            yield piece, before == "COLLATE" or pieces[0] == "SET"
 
 
 def nearest(collation: str, known: frozenset[str]) -> str | None:

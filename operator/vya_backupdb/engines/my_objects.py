@@ -15,9 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vya_backupdb.domain.errors import RestoreFailed
 from vya_backupdb.domain.undertaking import Definition
-from vya_backupdb.engines import my_errors
+from vya_backupdb.engines import my_charsets, my_errors
 from vya_backupdb.engines.my_follow import pointed
-from vya_backupdb.engines.my_session import Session, literal, quote
+from vya_backupdb.engines.my_session import Session, literal, product_of, quote
+from vya_backupdb.engines.statements import Quotes
 
 #: In this order they can be made: what comes later may stand on what comes before.
 KINDS: Final = ("LIBRARY", "FUNCTION", "PROCEDURE", "PACKAGE", "PACKAGE BODY", "VIEW", "TRIGGER", "EVENT")
@@ -64,10 +65,11 @@ def definitions(session: Session, schema: str) -> tuple[Definition, ...]:
     Makes `schema` the session's default: views are shown without the name of the default schema.
     """
     session.execute(f"USE {quote(schema)}", f"entering {schema!r}")
-    return tuple(_definition(session, schema, kind, name) for kind, name in find(session, schema))
+    mariadb = product_of(str(session.value("SELECT VERSION()", "asking for the version"))) == "MariaDB"
+    return tuple(_definition(session, schema, kind, name, mariadb=mariadb) for kind, name in find(session, schema))
 
 
-def _definition(session: Session, schema: str, kind: str, name: str) -> Definition:
+def _definition(session: Session, schema: str, kind: str, name: str, *, mariadb: bool) -> Definition:
     rows = session.records(f"SHOW CREATE {kind} {quote(name)}", f"reading the {kind.lower()} {schema}.{name}")
     row = rows[0] if rows else {}
     words = row.get(_SHOWN.get(kind, f"Create {kind.title()}"))
@@ -76,11 +78,14 @@ def _definition(session: Session, schema: str, kind: str, name: str) -> Definiti
             f"the definition of the {kind.lower()} {name!r} of {schema!r} cannot be read",
             hint="Grant the account SHOW_ROUTINE, TRIGGER, EVENT and SHOW VIEW, or restore under another name.",
         )
+    modes = str(row.get("sql_mode") or "").split(",")
+    quotes = Quotes("NO_BACKSLASH_ESCAPES" not in modes, "ANSI_QUOTES" in modes)
+    sql = my_charsets.unmixed(str(words), kind, str(row.get("character_set_client")), quotes, mariadb=mariadb)
     return Definition.model_validate(
         {
             "kind": kind,
             "name": name,
-            "sql": _unqualified(kind, str(words), schema, name),
+            "sql": _unqualified(kind, sql, schema, name),
             "sql_mode": row.get("sql_mode"),
             "time_zone": row.get("time_zone"),
             "charset": row.get("character_set_client"),
@@ -202,7 +207,8 @@ def _make(session: Session, one: Definition, *, past: bool = False) -> None:
 
     `past`: as if it were long ago, because no server makes an event of which nothing is left to come.
     """
-    charset, encoded = one.charset or "utf8mb4", _encoded(one.sql, one.charset or "utf8mb4")
+    charset = one.charset or "utf8mb4"
+    encoded = my_charsets.encoded(one.sql, charset)
     if encoded is None or not _WORD.fullmatch(charset):
         charset, encoded = "utf8mb4", one.sql.encode()
     settings = [f"character_set_client = {charset}"]
@@ -221,15 +227,6 @@ def _make(session: Session, one: Definition, *, past: bool = False) -> None:
         session.pin()
         if past:
             session.run("SET timestamp = DEFAULT")
-
-
-def _encoded(sql: str, charset: str) -> bytes | None:
-    """Return the statement in MySQL's `charset`; None where it cannot be said in it."""
-    codec = {"latin1": "cp1252", "utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8"}.get(charset, charset)
-    try:
-        return sql.encode(codec)
-    except (LookupError, UnicodeEncodeError):
-        return None
 
 
 def grouped(found: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, int]]:

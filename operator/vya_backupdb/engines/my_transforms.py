@@ -6,13 +6,12 @@ database's own code may do (routines, triggers, ``CALL``): it runs with its defi
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from vya_backupdb.engines import my_definers, my_elsewhere, my_selection
+from vya_backupdb.engines import my_charsets, my_collations, my_definers, my_elsewhere, my_selection
 from vya_backupdb.engines.loading import LoadOptions
-from vya_backupdb.engines.my_collations import nearest
 from vya_backupdb.engines.my_qualifiers import counts, points, qualified, reads
 from vya_backupdb.engines.my_session import quote
 from vya_backupdb.engines.selection import Selection
@@ -97,6 +96,7 @@ class MyRules:
         }
         self._edits: list[Edit] = []
         self._passed = b""
+        self._charset = "utf8mb4"
 
     @property
     def databases(self) -> tuple[str, ...]:
@@ -183,6 +183,7 @@ class MyRules:
     def _set(self, statement: Statement, pieces: Sequence[Token]) -> Verdict:
         if len(pieces) < 2 or pieces[1].word in {"STATEMENT", "PASSWORD", "DEFAULT", "ROLE", "RESOURCE"}:
             return self._refuse(statement, f"SET {pieces[1].word if len(pieces) > 1 else ''}")
+        self._charset = my_charsets.client_charset(pieces, self._charset)
         names = _variables(pieces)
         if names & _REPLICATION:
             self.notes.transform("replication")
@@ -207,6 +208,8 @@ class MyRules:
         if kind in _OTHER_KINDS or _is_library(pieces[at:]):
             return self._refuse(statement, f"{verb} {kind}")
         self._definer(pieces[:at])
+        if verb == "CREATE":
+            self._encode(statement, pieces, at)
         ends = _ENDS_OF_NAME[kind] if verb == "CREATE" else set[str]()
         if verb == "ALTER" and not {"RENAME", "EXCHANGE"} & {piece.word for piece in pieces}:
             ends = {"ADD", "MODIFY", "CHANGE", "DROP", "ALTER", "CONVERT", "AS", "ON", "("}
@@ -272,6 +275,12 @@ class MyRules:
         self._edits.append(Edit(qualifier.start, name.start, b""))
         self.notes.transform(transform, repr(_text(qualifier)))
 
+    def _encode(self, statement: Statement, pieces: Sequence[Token], at: int) -> None:
+        """Say names and comments in the character set of the code that follows, if they are not."""
+        for edit in my_charsets.mixed(statement.text, pieces, at, self._charset, mariadb=self._facts.mariadb):
+            self._edits.append(edit)
+            self.notes.transform("encoding", self._charset)
+
     def _definer(self, pieces: Sequence[Token]) -> None:
         """Take the definer out, if it is not to be kept or cannot be."""
         found = my_definers.find(pieces)
@@ -285,11 +294,11 @@ class MyRules:
 
     def _collated(self, statement: Statement, pieces: Sequence[Token]) -> Verdict:
         """Put what the server has in the place of collations that it lacks."""
-        for piece, certain in _collations(pieces):
+        for piece, certain in my_collations.named(pieces):
             name = piece.word.lower()
             if name in self._facts.collations or name.startswith("@") or name == "default":
                 continue
-            replacement = nearest(name, self._facts.collations)
+            replacement = my_collations.nearest(name, self._facts.collations)
             if replacement is None and not certain:
                 continue
             if replacement is None:
@@ -306,19 +315,6 @@ class MyRules:
     def _is_source(self, database: str) -> bool:
         source = self._lines.source
         return source is not None and self._same(database, source) and not self._same(database, self._target)
-
-
-def _collations(pieces: Sequence[Token]) -> Iterator[tuple[Token, bool]]:
-    """Yield the words that name a collation, and whether they can be nothing else.
-
-    A body may compare what is called ``collation_…`` with a variable of its own.
-    """
-    for number, piece in enumerate(pieces[1:], 1):
-        equals = pieces[number - 1] == "=" and number > 1
-        before = pieces[number - 2 if equals else number - 1]
-        variable = equals and before.word.startswith("COLLATION_")
-        if piece.word and (before == "COLLATE" or variable):
-            yield piece, before == "COLLATE" or pieces[0] == "SET"
 
 
 def _is_library(pieces: Sequence[Token]) -> bool:

@@ -27,6 +27,7 @@ SENTENCES: Final = {
     "definer": "make the restoring account the definer, which may not set another one or was told so: {}",
     "collation": "take the nearest collation for those that this server lacks: {}",
     "qualified": "take the name of the file's own database away from its objects: {}",
+    "encoding": "say names and comments in the character set of the code that they belong to, as they were: {}",
     "past-event": "leave out events whose time has passed since, as the server does: {}",
     "sequence": "let defaults and keys of tables stay within the target, which named the source: {}",
     "alter-database": "apply to the target what the file changes at its own database around routines: {}",
