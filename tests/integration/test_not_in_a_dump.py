@@ -48,6 +48,12 @@ CREATE TABLE split_2 PARTITION OF split FOR VALUES IN (2); INSERT INTO split VAL
 INSERT INTO detail VALUES (2, 7);
 CREATE OR REPLACE FUNCTION small(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 < 5';
 """
+#: Rows that came past their key, as replication brings them.
+PAST = """
+CREATE TABLE one (id int PRIMARY KEY); CREATE TABLE many (id int CONSTRAINT key REFERENCES one) PARTITION BY LIST (id);
+CREATE TABLE many_7 PARTITION OF many FOR VALUES IN (7); COMMENT ON CONSTRAINT key ON many IS 'x';
+SET session_replication_role = replica; INSERT INTO many VALUES (7);
+"""
 LOGGED = "CREATE EVENT TRIGGER seen ON login EXECUTE FUNCTION logged(); ALTER EVENT TRIGGER seen ENABLE ALWAYS"
 
 
@@ -91,3 +97,15 @@ def test_rows_that_a_check_by_a_function_let_in_come_back(server: Server, one: R
     ):
         with pytest.raises(psycopg.IntegrityError):
             server.sql(statement, database="copy")
+
+
+def test_rows_of_partitions_that_keep_no_key_come_back_without_it(server: Server, one: Restoring) -> None:
+    """Below 18 no key of a partitioned table can be NOT VALID, as that of any other table."""
+    samples.create_empty(server, "past")
+    server.sql(PAST, database="past")
+    one.back_up("past")
+    report = one.restore("copy", database="past")
+    assert report.restored is not None
+    (told,) = [note.sentence for note in report.restored.transforms if note.name == "keyless"]
+    assert told.endswith(": key of public.many")
+    assert server.sql("SELECT * FROM many", database="copy") == [(7,)]

@@ -26,6 +26,8 @@ _TOLD: Final[Mapping[str, Mapping[Facet, tuple[str, ...]]]] = {
     "directory": {"structure": ("options",), "definition": (), "labels": ()},
     "unvalidated": {"structure": ("validated",), "definition": ("check",), "labels": ()},
 }
+#: By transforms of the load, which kind of object is missing then.
+_GONE: Final[Mapping[str, str]] = {"past-event": "event", "keyless": "constraint"}
 #: Structure that no dump keeps in every case, and that changes no row: PostgreSQL gives an inherited column its
 #: parent's storage, a table without long values no options for them, a view over an empty one no rows; it says of an
 #: index that it is valid as soon as all partitions have theirs. And what older backups said of a collation's origin.
@@ -63,7 +65,7 @@ def _is_told(change: Change, transforms: Collection[str]) -> bool:
     """Whether a transform does this: another collation changes columns and more, a left-out role what hangs on it."""
     if change.how == "changed" and any(_fits(change, _TOLD[name]) for name in _TOLD.keys() & set(transforms)):
         return True
-    if change.kind == "event" and change.how == "removed" and "past-event" in transforms:
+    if change.how == "removed" and change.kind in {_GONE[name] for name in _GONE.keys() & set(transforms)}:
         return True
     if change.how == "changed" and set(change.attributes["structure"]) <= _NOT_KEPT.get(change.kind, frozenset()):
         return True

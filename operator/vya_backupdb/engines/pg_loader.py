@@ -311,4 +311,4 @@ def facts(server: Server) -> PgFacts:
         spaces = session.rows("SELECT spcname AS name FROM pg_catalog.pg_tablespace", "listing the tablespaces")
     known = frozenset(str(row["name"]).lower() for row in settings)
     names, places = (frozenset(str(row["name"]) for row in rows) for rows in (roles, spaces))
-    return PgFacts(known | _UNLISTED, names, places)
+    return PgFacts(known | _UNLISTED, names, places, session.version)

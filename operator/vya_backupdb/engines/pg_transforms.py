@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final
 
 from vya_backupdb.engines.loading import LoadOptions
+from vya_backupdb.engines.pg_instead import Instead
 from vya_backupdb.engines.pg_scan import python_codec
 from vya_backupdb.engines.pg_selection import PgSubject
 from vya_backupdb.engines.selection import Selection
@@ -19,16 +20,8 @@ from vya_backupdb.engines.statements import Command, Statement
 from vya_backupdb.engines.tokens import Token, of_postgresql
 from vya_backupdb.engines.transforms import BY_HAND, DatabaseLines, Notes, Verdict
 
-#: As pg_dump writes it.
-_REFRESH: Final = re.compile(rb"REFRESH\s+MATERIALIZED\s+VIEW\s+(.+)", re.IGNORECASE | re.DOTALL)
-_SHOWN: Final = 120
-_FOREIGN_KEY: Final = re.compile(
-    rb'ALTER TABLE (?:ONLY )?("(?:[^"]|"")+"\."(?:[^"]|"")+")\s+ADD CONSTRAINT ("(?:[^"]|"")+") FOREIGN KEY\b'
-)
 #: SQLSTATEs of a function, a relation, another object and a schema that were looked up and not found.
 NAME_MISSED: Final = frozenset({"42883", "42P01", "42704", "3F000"})
-#: The SQLSTATE of a row that refers to none.
-_NO_PARTNER: Final = "23503"
 _RESTRICT: Final = re.compile(rb"\\(?:un)?restrict [A-Za-z0-9]+")
 _CONNECT: Final = re.compile(
     rb"""\\c(?:onnect)?[ \t]+(?:-reuse-previous=on[ \t]+"dbname='(?P<odd>(?:[^'\\"]|\\[\\'])+)'"|"""
@@ -50,11 +43,12 @@ _FEW: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class PgFacts:
-    """What decides on a statement: the settings that a server knows, in lower case, its roles and its tablespaces."""
+    """What decides on a statement: settings that a server knows, in lower case, its roles, tablespaces, version."""
 
     settings: frozenset[str]
     roles: frozenset[str]
     tablespaces: frozenset[str] = frozenset({"pg_default", "pg_global"})
+    version: int = 180000
 
 
 class PgRules:
@@ -64,6 +58,7 @@ class PgRules:
         self.notes = Notes()
         self._options, self._facts = options, facts
         self._lines = DatabaseLines(self.notes, options, ignored=("postgres", "template1"))
+        self._instead = Instead(self.notes, facts.version)
         self._selection = Selection(options, self.notes)
         self._subject = PgSubject(self._selection, self._name)
         self._codec = "utf-8"
@@ -123,27 +118,12 @@ class PgRules:
         return self._unknown(statement, first)
 
     def instead(self, statement: Statement, state: str, why: str) -> bytes | None:
-        """See `transforms.Rules.instead`.
-
-        Rows that a view computes are lost to nobody, and can be had later. Rows that keep no foreign key were in the
-        source, however they came there: better they are here, and the key holds for the next ones, than neither. What
-        stands beside chosen tables may need others: a function of their rows, say.
-        """
-        refreshed, key = _REFRESH.match(statement.text), _FOREIGN_KEY.match(statement.text)
+        """See `transforms.Rules.instead`. What stands beside chosen tables may need others."""
         missed = bool(self._options.tables) and state in NAME_MISSED
         if missed and (left := self._subject.dispensable([*of_postgresql(statement.text[:_HEAD])])):
             self.notes.transform("beside", left)
             return b""
-        if refreshed is not None:
-            self.notes.transform("refresh", f"{self._plain(refreshed[1])} ({why[:_SHOWN]})")
-            return b""
-        if key is not None and state == _NO_PARTNER:
-            self.notes.transform("unvalidated", f"{self._plain(key[2])} of {self._plain(key[1])}")
-            return statement.text + b" NOT VALID"
-        return None
-
-    def _plain(self, name: bytes) -> str:
-        return name.decode(self._codec, "backslashreplace").replace('"', "")
+        return self._instead.of(statement.text, state, why, self._codec)
 
     def command(self, command: Command) -> None:
         """See `transforms.Rules.command`."""

@@ -23,6 +23,7 @@ SENTENCES: Final = {
     "tablespace": "put into the default tablespace what lies in those that this server lacks: {}",
     "refresh": "leave materialized views empty that could not be filled here (REFRESH them later): {}",
     "unvalidated": "take foreign keys and checks that rows of the backup do not keep as NOT VALID, as they were: {}",
+    "keyless": "leave out foreign keys of partitioned tables that rows of the backup do not keep: {}",
     "replication": "leave out lines about GTIDs and the binary log, which belong to the server that was dumped",
     "definer": "make the restoring account the definer, which may not set another one or was told so: {}",
     "collation": "take the nearest collation for those that this server lacks: {}",
