@@ -190,6 +190,35 @@ def test_code_comes_back_under_another_name_however_it_is_quoted(my: Rig, make: 
         assert my.inspect(named, target, options).refusals != ()
 
 
+def test_what_a_dump_does_not_say_comes_back_all_the_same(my: Rig, make: Make) -> None:
+    """A date that is none; of MariaDB a counting column that may be NULL, and sequences before their start."""
+    maria = my.server.product == "mariadb"
+    source, target = make(my.server, "unsaid"), make(my.server, "unsaid again", exists=False)
+    run(
+        my.server, source, "SET sql_mode = 'ALLOW_INVALID_DATES'", "CREATE TABLE t (d date, dt datetime DEFAULT NULL)",
+        "INSERT INTO t VALUES ('2004-02-30', '2004-02-31 12:00:00'), ('0000-10-31', NULL)",
+    )  # fmt: skip
+    if maria:
+        run(
+            my.server, source, "CREATE TABLE n (`a,b` int NULL AUTO_INCREMENT, c int, KEY (`a,b`)) AUTO_INCREMENT = 7",
+            "CREATE TABLE m (a int NOT NULL INVISIBLE AUTO_INCREMENT PRIMARY KEY, b double(9,2))",
+            "INSERT INTO n (c) VALUES (1)", "CREATE SEQUENCE s START 15 MINVALUE 10 MAXVALUE 16 CYCLE NOCACHE",
+            *["DO NEXTVAL(s)"] * 3, "CREATE SEQUENCE r START 100", "ALTER SEQUENCE r RESTART WITH 21",
+        )  # fmt: skip
+    dumped = my.dump(source)
+    my.restore(dumped.sql, target, dumped.snapshot.settings)
+    assert diff(dumped.snapshot.schema, my.engine.schema(target)) == ()
+    for table in ("t", *(("n", "m") if maria else ())):
+        rows = f"SELECT * FROM {table}"
+        assert my.server.sql(rows, database=target) == my.server.sql(rows, database=source)
+    assert "2004-02-30" in str(my.server.sql("SELECT CONCAT(d) FROM t", database=target))
+    run(my.server, source, "CREATE DEFINER = nobody@nowhere VIEW v AS SELECT d FROM t")
+    assert my.engine.placer.look(source).obstacles == ()  # it can be made again, though nobody can read it
+    if maria:
+        nexts = [my.server.sql("SELECT NEXTVAL(s), NEXTVAL(r)", database=name) for name in (source, target)]
+        assert nexts == [[(11, 21)]] * 2
+
+
 def test_keys_that_were_disabled_fail_no_restore(my: Rig, make: Make) -> None:
     """Each dump enables them again."""
     source, target = make(my.server, "keys"), make(my.server, "keys again", exists=False)

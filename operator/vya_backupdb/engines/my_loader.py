@@ -10,7 +10,7 @@ from pymysql.constants import SERVER_STATUS
 
 from vya_backupdb.domain.errors import BackupDBError
 from vya_backupdb.domain.metadata import TableInfo
-from vya_backupdb.engines import discreet, my_errors
+from vya_backupdb.engines import discreet, my_errors, my_faithful
 from vya_backupdb.engines.base import Product, ServerInfo
 from vya_backupdb.engines.loader import UNCOMMITTED, StatementFailed, hang_up
 from vya_backupdb.engines.my_session import Server, quote
@@ -65,9 +65,18 @@ class MyTarget:
             self._events, self._counted = True, self._count()
         elif self._counted is not None and _WRITES.match(text):
             self._counted = None  # no dump of the servers' own clients goes on like that
+        if b"SETVAL" in text[:16] and (asked := my_faithful.setval(text)) is not None:
+            self._set_sequence(*asked)
+            return
         self._views.execute(text)
         if event is not None and not self._is_there(event[1]):
             self._notes.transform("past-event", event[1].decode("utf-8", "replace"))
+
+    def _set_sequence(self, statement: bytes, instead: bytes) -> None:
+        self._execute(statement)
+        if [row[0] for row in self._driver._result.rows or ()] == [None]:
+            with suppress(StatementFailed):  # as far as it goes: one that has run out is so after the first, too
+                self._execute(instead)
 
     def _is_there(self, event: bytes) -> bool:
         """Whether an event is there that was just made, its name as it was written: one of the past is not."""

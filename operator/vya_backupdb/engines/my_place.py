@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from vya_backupdb.domain.errors import RestoreFailed
+from vya_backupdb.domain.errors import ConnectionFailed, RestoreFailed, ServerError
 from vya_backupdb.domain.undertaking import Swap
 from vya_backupdb.engines import my_objects, my_restore, my_swap
 from vya_backupdb.engines.my_session import Server, Session, quote
@@ -99,8 +99,19 @@ def _broken_views(session: Session, target: str) -> Iterator[Obstacle]:
 
 
 def _is_broken(session: Session, target: str, view: str) -> bool:
-    rows = session.records(f"CHECK TABLE {quote(target)}.{quote(view)}", f"checking the view {target}.{view}")
-    return any(str(row["Msg_type"]).casefold() == "error" for row in rows)
+    """Whether a view cannot be made again. One whose definer is gone can be, though it cannot be read either."""
+    on, doing = f"{quote(target)}.{quote(view)}", f"checking the view {target}.{view}"
+    rows = session.records(f"CHECK TABLE {on}", doing)
+    said = [str(row["Msg_text"]) for row in rows if str(row["Msg_type"]).casefold() == "error"]
+    if not any("specified as a definer" in text for text in said):
+        return bool(said)
+    try:
+        session.shown(f"SHOW FIELDS FROM {on}", doing)
+    except ConnectionFailed:
+        raise
+    except ServerError:
+        return True
+    return False
 
 
 def _unreadable(session: Session, target: str) -> Iterator[Obstacle]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from vya_backupdb.domain.errors import ConnectionFailed, PrivilegeMissing, ServerError
 from vya_backupdb.domain.exitcodes import ExitCode
 from vya_backupdb.domain.report import Finding
-from vya_backupdb.engines import my_follow, my_triggers, my_values
+from vya_backupdb.engines import my_faithful, my_follow, my_triggers, my_values
 from vya_backupdb.engines.base import Product
 from vya_backupdb.engines.findings import PRIVILEGE, names, note, obstacle
 from vya_backupdb.engines.my_rights import Rights, rights_of
@@ -63,6 +63,7 @@ def _of_mysql(session: Session, database: str) -> Iterator[Finding]:
 def _of_mariadb(session: Session, database: str) -> Iterator[Finding]:
     yield from _foreign_keys(session, database)
     yield from _lost_events(session, database)
+    yield from my_faithful.uncounted(session, database)
     if found := my_follow.astray(session, database):
         text = (
             f"columns of {database!r} count by a sequence that is not there, so that no server takes their tables back"

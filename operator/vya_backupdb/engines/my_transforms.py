@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from vya_backupdb.engines import my_charsets, my_collations, my_definers, my_elsewhere, my_selection
+from vya_backupdb.engines import my_charsets, my_collations, my_definers, my_elsewhere, my_faithful, my_selection
 from vya_backupdb.engines.loading import LoadOptions
 from vya_backupdb.engines.my_qualifiers import counts, points, qualified, reads
 from vya_backupdb.engines.my_session import quote
@@ -184,6 +184,7 @@ class MyRules:
         if len(pieces) < 2 or pieces[1].word in {"STATEMENT", "PASSWORD", "DEFAULT", "ROLE", "RESOURCE"}:
             return self._refuse(statement, f"SET {pieces[1].word if len(pieces) > 1 else ''}")
         self._charset = my_charsets.client_charset(pieces, self._charset)
+        self._edits.extend(my_faithful.mode(pieces))
         names = _variables(pieces)
         if names & _REPLICATION:
             self.notes.transform("replication")
@@ -210,6 +211,8 @@ class MyRules:
         self._definer(pieces[:at])
         if verb == "CREATE":
             self._encode(statement, pieces, at)
+        if verb == "CREATE" and kind == "TABLE" and self._facts.mariadb and not self._options.foreign:
+            self._edits.extend(my_faithful.nullable(pieces))
         ends = _ENDS_OF_NAME[kind] if verb == "CREATE" else set[str]()
         if verb == "ALTER" and not {"RENAME", "EXCHANGE"} & {piece.word for piece in pieces}:
             ends = {"ADD", "MODIFY", "CHANGE", "DROP", "ALTER", "CONVERT", "AS", "ON", "("}
