@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from vya_backupdb.builders.labels import CONTAINER
+from vya_backupdb.builders.labels import CLAIM, CONTAINER
 from vya_backupdb.reconcile.conditions import parse_time
 from vya_backupdb.reconcile.reasons import Reason
 from vya_backupdb.reconcile.text import clean
@@ -105,7 +105,11 @@ def _unscheduled(message: str) -> Trouble:
     if about_claim and ("unbound" in message or "non-existent persistentvolume" in message):
         return Trouble(Reason.CLAIM_NOT_BOUND, f"{claim} is not bound ({message}); look at its events")
     if about_claim and "is being deleted" in message:
-        text = f"{claim} is being deleted ({message}); when it is gone, create it again, or name another"
+        # what protects a claim counts ended pods, too: without help it would never be gone
+        text = (
+            f"{claim} is being deleted ({message}); it goes when its last pod has, ended ones as well: delete the Jobs"
+            f" (kubectl delete jobs -l {CLAIM}=…), then create it again"
+        )
         return Trouble(Reason.CLAIM_NOT_FOUND, text)
     if about_claim and "not found" in message:
         return Trouble(Reason.CLAIM_NOT_FOUND, f"{claim} does not exist in this namespace ({message}); create it")
