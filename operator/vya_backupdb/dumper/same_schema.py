@@ -89,6 +89,9 @@ def nullable(metadata: BackupMetadata) -> tuple[tuple[str, str, str], ...]:
     objects = backup.objects if backup else ()
     parents = {one.name: [*map(_path, one.structure.get("parents", ()))] for one in objects if one.kind == "table"}
     columns = {one.name: bool(one.structure.get("not_null")) for one in objects if one.kind == "column"}
+    if not any(parents.values()):
+        # MariaDB and MySQL have no parents, and no schemas in their columns' names
+        return ()
     return tuple(
         (schema_, table, column)
         for (schema_, table, column), strict in columns.items()

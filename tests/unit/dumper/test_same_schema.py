@@ -10,7 +10,7 @@ from vya_backupdb.domain.config import DatabaseType
 from vya_backupdb.domain.errors import BackupCorrupt, RestoreFailed
 from vya_backupdb.domain.metadata import BackupInfo, BackupMetadata, SchemaInfo
 from vya_backupdb.domain.schema import Schema, schema_object, schema_of
-from vya_backupdb.dumper.same_schema import require_same_schema
+from vya_backupdb.dumper.same_schema import nullable, require_same_schema
 
 
 def _schema(dialect: str = "PostgreSQL 17", check: str = "a > 0", **columns: str) -> Schema:
@@ -87,3 +87,16 @@ def test_without_objects_the_hash_alone_warns() -> None:
 def test_damaged_objects_are_a_corrupt_backup() -> None:
     with pytest.raises(BackupCorrupt, match="shop: schema_objects"):
         require_same_schema(_metadata(_schema(), schema_objects="%%"), _schema(), "shop")
+
+
+def test_columns_that_take_null_where_a_parent_does_not_are_of_postgresql_alone() -> None:
+    """MySQL's columns have no schema in their names; each restore of MySQL ended in a bug of ours."""
+
+    def made(dialect: str, *schema_: str, parents: list[str]) -> Schema:
+        tables = {"p": [], "t": parents}
+        objects = [schema_object("table", (*schema_, name), {"parents": found}) for name, found in tables.items()]
+        columns = [schema_object("column", (*schema_, name, "a"), {"not_null": name == "p"}) for name in tables]
+        return schema_of(dialect, [*objects, *columns])
+
+    assert nullable(_metadata(made("MySQL 9", parents=[]))) == ()
+    assert nullable(_metadata(made("PostgreSQL 17", "s", parents=["s.p"]))) == (("s", "t", "a"),)
