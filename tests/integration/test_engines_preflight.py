@@ -181,6 +181,18 @@ def test_defaults_by_a_sequence_that_is_gone_are_refused(maria: Rig, make: Make)
     assert blocking(maria.engine.inspect(name)) == []
 
 
+def test_tables_of_generated_columns_alone_are_refused(mysql: Rig, make: Make) -> None:
+    name = make(mysql.server, "gener`ated", "CREATE TABLE t (a int AS (1) STORED, b int AS (a + 1))")
+    run(mysql.server, name, "CREATE TABLE u (a int, b int AS (a + 1))", "INSERT INTO u (a) VALUES (1)")
+    assert blocking(mysql.engine.inspect(name)) == []
+    run(mysql.server, name, "INSERT INTO t VALUES (), ()")
+    (found,) = blocking(mysql.engine.inspect(name))
+    assert "all columns of 't' of 'gener`ated' are generated" in found.message
+    run(mysql.server, name, remedy(found))
+    assert blocking(mysql.engine.inspect(name)) == []
+    assert mysql.dump(name).rows == {"t": 2, "u": 1}
+
+
 def test_triggers_that_name_lost_columns_are_refused(my: Rig, make: Make) -> None:
     name = make(my.server, "triggers", "CREATE TABLE t (`A b` int, c int, d int, e int)", "CREATE TABLE log (a int)")
     row = "BEFORE UPDATE ON t FOR EACH ROW"

@@ -18,6 +18,8 @@ from vya_backupdb.engines.tokens import Edit, Token
 
 _LENIENT: Final = b"'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'"
 _SETVAL: Final = re.compile(rb"(?i)(SELECT|DO) SETVAL\((`(?:[^`]|``)+`), (-?\d+), [01]\)")
+_GENERATED: Final = """SELECT TABLE_SCHEMA AS s, TABLE_NAME AS name FROM information_schema.COLUMNS
+    WHERE TABLE_SCHEMA = :db GROUP BY TABLE_SCHEMA, TABLE_NAME HAVING MIN(GENERATION_EXPRESSION <> '') = 1"""
 _COUNTING: Final = """SELECT TABLE_SCHEMA AS s, TABLE_NAME AS tab, COLUMN_NAME AS name FROM information_schema.COLUMNS
     WHERE TABLE_SCHEMA = :db AND EXTRA LIKE '%auto_increment%' AND IS_NULLABLE = 'YES'"""
 
@@ -50,6 +52,20 @@ def setval(text: bytes) -> tuple[bytes, bytes] | None:
     if found is None:
         return None
     return b"SELECT" + text[found.end(1) :], b"ALTER SEQUENCE %s RESTART WITH %s" % (found[2], found[3])
+
+
+def unwritten(session: Session, database: str) -> Iterator[Finding]:
+    """Tell of tables of MySQL with rows of nothing but generated columns: of these its client writes no valid SQL."""
+    tables = session.rows(_GENERATED, f"reading the generated columns of {database!r}", db=database)
+    for name in sorted(str(row["name"]) for row in tables if row["s"] == database):
+        on = f"{quote(database)}.{quote(name)}"
+        if session.shown(f"SELECT 1 FROM {on} LIMIT 1", f"looking for rows in {name!r} of {database!r}"):  # noqa: S608
+            yield obstacle(
+                "NotDumpable",
+                f"all columns of {name!r} of {database!r} are generated, and mysqldump writes its rows as no server"
+                " takes them",
+                f"ALTER TABLE {on} ADD COLUMN plain int",
+            )
 
 
 def uncounted(session: Session, database: str) -> Iterator[Finding]:

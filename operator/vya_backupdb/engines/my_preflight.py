@@ -56,6 +56,7 @@ def of_database(session: Session, product: Product, database: str) -> tuple[Find
 
 def _of_mysql(session: Session, database: str) -> Iterator[Finding]:
     yield from _hidden_policies(session)
+    yield from my_faithful.unwritten(session, database)
     yield from _closing_semicolons(session, database)
     yield from _endless_events(session, database)
 
