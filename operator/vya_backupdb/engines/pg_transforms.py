@@ -7,7 +7,7 @@ functions): it runs with the rights of the account that restores, as it did for 
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
@@ -157,8 +157,8 @@ class PgRules:
             rest = rest[1:]
         if not rest:
             return Verdict.PASS
-        if rest[0].word in {"AUTHORIZATION", "ROLE"}:
-            return self._roles(statement, rest[1:2], "owner")
+        if rest[0].word in {"AUTHORIZATION", "ROLE"} and len(rest) > 1:
+            return self._acting(statement, rest[0].word, rest[1])
         name = self._name(rest[0])
         if name == "client_encoding" and rest[-1].kind == "string":
             self._codec = python_codec(rest[-1].text[1:-1].decode("ascii", "replace").upper())
@@ -169,6 +169,17 @@ class PgRules:
             return Verdict.PASS
         self.notes.transform("setting", name)
         return Verdict.LEAVE_OUT
+
+    def _acting(self, statement: Statement, word: str, who: Token) -> Verdict:
+        """Judge who acts from here on; in the place of a role that is left out it is the restoring account again."""
+        if who.word in {"DEFAULT", "NONE"}:
+            return Verdict.PASS
+        name = who if who.names else replace(who, kind="name", text=who.text[1:-1].replace(b"''", b"'"))
+        verdict = self._roles(statement, [name], "owner")
+        if verdict is Verdict.LEAVE_OUT:
+            self._text = b"RESET ROLE" if word == "ROLE" else b"RESET SESSION AUTHORIZATION"
+            return Verdict.PASS
+        return verdict
 
     def _tablespace(self, value: Token) -> Verdict:
         """Let what follows lie in the default tablespace, where the server lacks the one that a dump names for it."""

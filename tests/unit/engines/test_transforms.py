@@ -42,6 +42,17 @@ def test_a_missing_role_takes_nothing_from_those_beside_it() -> None:
     assert transforms(done) == {"grant": 7}
 
 
+def test_who_acts_in_a_file_is_a_role_that_is_there_or_the_account_itself() -> None:
+    """As pg_dump writes it with --use-set-session-authorization."""
+    text = b"SET SESSION AUTHORIZATION 'postgres'; SET SESSION AUTHORIZATION DEFAULT; SET ROLE NONE; SET ROLE postgres;"
+    assert look(pg(LoadOptions()), text).refusals == ()
+    assert load(pg(LoadOptions()), text)[0] == [one.strip() for one in text.rstrip(b";").split(b";")]
+    gone = b"SET SESSION AUTHORIZATION 'ghost'; SET ROLE ghost;"
+    (refused,) = look(pg(LoadOptions()), gone).refusals
+    assert 'the role "ghost"' in refused.message
+    assert load(pg(LoadOptions(owners="skip")), gone)[0] == [b"RESET SESSION AUTHORIZATION", b"RESET ROLE"]
+
+
 def test_settings_that_the_server_does_not_know_are_left_out() -> None:
     texts, done = load(pg(LoadOptions()), b"SET transaction_timeout = 0; SET work_mem = 1;")
     assert (texts, transforms(done)) == ([b"SET work_mem = 1"], {"setting": 1})
