@@ -194,13 +194,15 @@ def test_tables_of_generated_columns_alone_are_refused(mysql: Rig, make: Make) -
 
 
 def test_triggers_that_name_lost_columns_are_refused(my: Rig, make: Make) -> None:
-    name = make(my.server, "triggers", "CREATE TABLE t (`A b` int, c int, d int, e int)", "CREATE TABLE log (a int)")
+    name = make(
+        my.server, "triggers", "CREATE TABLE t (`A b` int, c int, `d``d` int, e int)", "CREATE TABLE log (a int)"
+    )
     row = "BEFORE UPDATE ON t FOR EACH ROW"
     run(
         my.server,
         name,
-        f"CREATE TRIGGER sound {row} SET NEW.c = OLD.`a B` + new.D, @x = 'NEW.gone' /* OLD.gone */",
-        f"CREATE TRIGGER broken {row} BEGIN INSERT INTO log SELECT old.d; SET NEW . `e` = 1; END",
+        f"CREATE TRIGGER sound {row} SET NEW.c = OLD.`a B` + new.`D``d`, @x = 'NEW.gone' /* OLD.gone */",
+        f"CREATE TRIGGER broken {row} BEGIN INSERT INTO log SELECT old.`d``d`; SET NEW . `e` = 1; END",
         "ALTER TABLE t DROP COLUMN e",
     )
     (found,) = blocking(my.engine.inspect(name))

@@ -4,7 +4,7 @@ The servers look at a trigger's columns when it is made, not when a column is dr
 statement that would fire it fails.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from vya_backupdb.domain.report import Finding
@@ -12,7 +12,7 @@ from vya_backupdb.engines.base import Product
 from vya_backupdb.engines.findings import names, obstacle
 from vya_backupdb.engines.my_session import Session, quote
 from vya_backupdb.engines.statements import Quotes
-from vya_backupdb.engines.tokens import Token, of_mysql
+from vya_backupdb.engines.tokens import of_mysql
 
 _TRIGGERS: Final = """
     SELECT TRIGGER_SCHEMA AS s, TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tab, ACTION_STATEMENT AS body,
@@ -43,8 +43,11 @@ def of_database(session: Session, product: Product, database: str) -> Iterator[F
         table, name = str(row["tab"]), str(row["name"])
         known = columns.get(table)
         quotes = _quotes(str(row["mode"]))
-        body = of_mysql(str(row["body"]).encode(), mariadb=product == "MariaDB", version=_ANY_VERSION, quotes=quotes)
-        lost = sorted(_named(list(body)) - known - _UNLISTED) if known else []
+        body = str(row["body"])
+        if product == "MySQL" and "`" in body:
+            # its catalogue doubles the letters beside a doubled backtick
+            body = _shown(session, database, name)
+        lost = sorted(_named(body, product, quotes) - known - _UNLISTED) if known else []
         if lost:
             yield obstacle(
                 "NotDumpable",
@@ -59,8 +62,15 @@ def _quotes(mode: str) -> Quotes:
     return Quotes("NO_BACKSLASH_ESCAPES" not in words, "ANSI_QUOTES" in words)
 
 
-def _named(body: Sequence[Token]) -> set[str]:
-    """Return the columns of the rows NEW and OLD that a body names, in lower case."""
+def _shown(session: Session, database: str, name: str) -> str:
+    sql = f"SHOW CREATE TRIGGER {quote(database)}.{quote(name)}"
+    rows = session.records(sql, f"reading trigger {name!r} of {database!r}")
+    return str(rows[0]["SQL Original Statement"]) if rows else ""
+
+
+def _named(text: str, product: Product, quotes: Quotes) -> set[str]:
+    """Return the columns of the rows NEW and OLD that a statement names, in lower case."""
+    body = list(of_mysql(text.encode(), mariadb=product == "MariaDB", version=_ANY_VERSION, quotes=quotes))
     found = set()
     for at, piece in enumerate(body):
         if piece.word not in _ROWS:
