@@ -11,14 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from vya_backupdb.engines.statements import Quotes
-from vya_backupdb.engines.tokens import Edit, Token, edited, of_mysql
+from vya_backupdb.engines.tokens import ANY_VERSION, Edit, Token, edited, of_mysql
 
 _CODECS: Final = {
     "latin1": "cp1252", "utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8", "koi8r": "koi8_r", "koi8u": "koi8_u",
     "ujis": "euc_jp", "euckr": "euc_kr", "tis620": "tis_620", "macroman": "mac_roman",
 }  # fmt: skip
 _AS_BYTE: Final = "vya-backupdb-as-byte"
-_ANY_VERSION: Final = 999_999
 _UTF8: Final = frozenset({"utf8mb4", "utf8mb3", "utf8", "binary"})
 _PARTS: Final = frozenset({"PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE"})
 #: Before the name of what is made.
@@ -43,7 +42,7 @@ def unmixed(sql: str, kind: str, charset: str, quotes: Quotes, *, mariadb: bool)
     raw = None if sql.isascii() else encoded(sql, charset)
     if raw is None:
         return sql
-    pieces = list(of_mysql(raw, mariadb=mariadb, version=_ANY_VERSION, quotes=quotes))
+    pieces = list(of_mysql(raw, mariadb=mariadb, version=ANY_VERSION, quotes=quotes))
     at = next((at for at, piece in enumerate(pieces) if piece.word == kind.partition(" ")[0]), None)
     if at is None:
         return sql

@@ -78,8 +78,7 @@ def _definition(session: Session, schema: str, kind: str, name: str, *, mariadb:
             f"the definition of the {kind.lower()} {name!r} of {schema!r} cannot be read",
             hint="Grant the account SHOW_ROUTINE, TRIGGER, EVENT and SHOW VIEW, or restore under another name.",
         )
-    modes = str(row.get("sql_mode") or "").split(",")
-    quotes = Quotes("NO_BACKSLASH_ESCAPES" not in modes, "ANSI_QUOTES" in modes)
+    quotes = Quotes.of_mode(str(row.get("sql_mode") or ""))
     sql = my_charsets.unmixed(str(words), kind, str(row.get("character_set_client")), quotes, mariadb=mariadb)
     return Definition.model_validate(
         {

@@ -12,7 +12,7 @@ from vya_backupdb.engines.base import Product
 from vya_backupdb.engines.findings import names, obstacle
 from vya_backupdb.engines.my_session import Session, quote
 from vya_backupdb.engines.statements import Quotes
-from vya_backupdb.engines.tokens import of_mysql
+from vya_backupdb.engines.tokens import ANY_VERSION, of_mysql
 
 _TRIGGERS: Final = """
     SELECT TRIGGER_SCHEMA AS s, TRIGGER_NAME AS name, EVENT_OBJECT_TABLE AS tab, ACTION_STATEMENT AS body,
@@ -26,7 +26,6 @@ _ROWS: Final = frozenset({"NEW", "OLD"})
 _DECLARING: Final = frozenset({"DECLARE", "FOR", "AS", "CURSOR"})
 #: Columns of MariaDB's versioned tables that the catalogue does not list.
 _UNLISTED: Final = frozenset({"row_start", "row_end"})
-_ANY_VERSION: Final = 999_999
 
 
 def of_database(session: Session, product: Product, database: str) -> Iterator[Finding]:
@@ -42,7 +41,7 @@ def of_database(session: Session, product: Product, database: str) -> Iterator[F
     for row in triggers:
         table, name = str(row["tab"]), str(row["name"])
         known = columns.get(table)
-        quotes = _quotes(str(row["mode"]))
+        quotes = Quotes.of_mode(str(row["mode"]))
         body = str(row["body"])
         if product == "MySQL" and "`" in body:
             # its catalogue doubles the letters beside a doubled backtick
@@ -57,11 +56,6 @@ def of_database(session: Session, product: Product, database: str) -> Iterator[F
             )
 
 
-def _quotes(mode: str) -> Quotes:
-    words = mode.split(",")
-    return Quotes("NO_BACKSLASH_ESCAPES" not in words, "ANSI_QUOTES" in words)
-
-
 def _shown(session: Session, database: str, name: str) -> str:
     sql = f"SHOW CREATE TRIGGER {quote(database)}.{quote(name)}"
     rows = session.records(sql, f"reading trigger {name!r} of {database!r}")
@@ -70,7 +64,7 @@ def _shown(session: Session, database: str, name: str) -> str:
 
 def _named(text: str, product: Product, quotes: Quotes) -> set[str]:
     """Return the columns of the rows NEW and OLD that a statement names, in lower case."""
-    body = list(of_mysql(text.encode(), mariadb=product == "MariaDB", version=_ANY_VERSION, quotes=quotes))
+    body = list(of_mysql(text.encode(), mariadb=product == "MariaDB", version=ANY_VERSION, quotes=quotes))
     found = set()
     for at, piece in enumerate(body):
         if piece.word not in _ROWS:

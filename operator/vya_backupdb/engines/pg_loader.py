@@ -33,7 +33,7 @@ from vya_backupdb.engines.loading import LoadOptions
 from vya_backupdb.engines.pg_checks import Checks
 from vya_backupdb.engines.pg_scan import python_codec
 from vya_backupdb.engines.pg_session import Server, known_timeouts, quote
-from vya_backupdb.engines.pg_transforms import PgFacts
+from vya_backupdb.engines.pg_transforms import NAME_MISSED, PgFacts
 
 _DONE: Final = {pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.ExecStatus.EMPTY_QUERY}
 
@@ -113,14 +113,12 @@ class PgTarget:
 
     def _run_under_path(self, text: bytes) -> None:
         self._enter_path()
-        result = self._asked(text)
-        if result is None or result.status not in _DONE:
-            raise self._failed(result)
+        self._found(text)
 
     def _done_under_path(self, text: bytes, result: pq.abc.PGresult | None) -> bool:
         """Try once more what missed a name; return whether it succeeded."""
         state = None if result is None else result.error_field(pq.DiagnosticField.SQLSTATE)
-        if state not in _NAME_MISSED or not self._enter_path():
+        if (state or b"").decode() not in NAME_MISSED or not self._enter_path():
             return False
         again = self._asked(text)
         self._leave_path()
@@ -246,8 +244,6 @@ _FIELDS: Final = (pq.DiagnosticField.MESSAGE_PRIMARY, pq.DiagnosticField.MESSAGE
 _FINAL: Final = frozenset({b"0A", b"21", b"22", b"23", b"2B", b"2F", b"3F", b"42", b"44", b"54", b"P0"})
 _NO_RIGHT: Final = b"42501"
 
-#: SQLSTATEs of a function, a relation, another object and a schema that were looked up and not found.
-_NAME_MISSED: Final = {b"42883", b"42P01", b"42704", b"3F000"}
 #: Classes of SQLSTATEs: no room or memory, stopped from outside, a fault within the server.
 _OF_THE_SERVER: Final = (b"53", b"57", b"58P03", b"XX")
 _EVENT_TRIGGER: Final = re.compile(

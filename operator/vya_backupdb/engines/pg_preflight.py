@@ -57,8 +57,7 @@ UNSUBSCRIBED: Final = "pg_dump: warning: subscriptions not dumped because curren
 
 def of_database(session: Session, database: str, accepted: Callable[[str], bool]) -> tuple[Finding, ...]:
     """Return what holds for the session's database. `accepted` judges a line of pg_dump's stderr."""
-    is_superuser = session.value("SELECT pg_catalog.current_setting('is_superuser') = 'on'", "asking for rights")
-    rights = () if is_superuser else _rights(session, database, accepted)
+    rights = () if session.is_superuser() else _rights(session, database, accepted)
     return (*rights, *_lock_budget(session, database), *pg_undumpable.of_database(session, database))
 
 

@@ -48,9 +48,6 @@ _PINS: Final = (
 )
 
 
-_IS_SUPERUSER: Final = "SELECT pg_catalog.current_setting('is_superuser') = 'on'"
-
-
 class Session:
     """One connection. Rows come as dictionaries."""
 
@@ -88,6 +85,10 @@ class Session:
     def quote(self, identifier: str) -> str:
         """Return `identifier` in double quotes, whatever stands in it."""
         return quote(identifier)
+
+    def is_superuser(self) -> bool:
+        """Whether this session may do everything."""
+        return bool(self.value("SELECT pg_catalog.current_setting('is_superuser') = 'on'", "asking for rights"))
 
     def verbatim(self, sent: bytes) -> str:
         """Return what ``textsend`` gave as it may stand in a statement: a name of no encoding, too, is found again."""
@@ -153,7 +154,7 @@ class Server:
     def untriggered(self, database: str) -> Iterator[Session]:
         """Connect to `database` without its event triggers, if this account may: one on login may write rows (17)."""
         with self.session() as session:
-            may = session.version >= 170000 and session.value(_IS_SUPERUSER, "asking for rights")
+            may = session.version >= 170000 and session.is_superuser()
         with self.session(database, "-c event_triggers=off" if may else "") as session:
             yield session
 

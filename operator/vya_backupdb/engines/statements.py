@@ -7,7 +7,7 @@ Rows of a COPY are passed on as they come.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from vya_backupdb.domain.errors import RestoreFailed
 
@@ -23,6 +23,12 @@ class Quotes:
 
     backslash: bool = True
     names: bool = False
+
+    @classmethod
+    def of_mode(cls, sql_mode: str) -> Self:
+        """Return what they are under `sql_mode`, as the catalogue lists it."""
+        words = sql_mode.split(",")
+        return cls("NO_BACKSLASH_ESCAPES" not in words, "ANSI_QUOTES" in words)
 
 
 _USUAL: Final = Quotes()

@@ -23,6 +23,8 @@ _PG: Final = re.compile(
 )
 _NESTING: Final = re.compile(rb"/\*|\*/")
 _USUAL: Final = Quotes()
+#: For `of_mysql`: a server that reads the comments for every version.
+ANY_VERSION: Final = 999_999
 
 
 @dataclass(frozen=True, slots=True)

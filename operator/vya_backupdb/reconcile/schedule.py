@@ -89,7 +89,7 @@ class _Pass:
         backups = count_backups(self.schedule.status, self._jobs("backup"), cron_job=self._backup_name, now=self.now)
         retention = count_retention(self.schedule.status, self._jobs("retention"))
         plausible = news.plausible(self.schedule.status, retention)
-        status, wake_at = self._status(trouble, trigger, {**backups.fields, **retention.fields}, plausible)
+        status, wake_at = self._status(trouble, trigger, {**backups.fields, **retention.fields}, plausible, wanted)
         actions = (*self._cronjobs(instance, wanted), *trigger, *self._old_jobs(), *self._lingering_jobs())
         odd = news.odd(self.schedule.status, plausible)
         left = {one: until for one in self.world.cronjobs if self._ours(one) and (until := self._left(one))}
@@ -144,10 +144,8 @@ class _Pass:
     def _to_apply(self, observed: CronJobView, manifest: Manifest) -> bool:
         return drifted(manifest, observed.manifest) and admitted_until(observed, manifest, self.now) is None
 
-    def _admitted(self) -> tuple[str, ...]:
+    def _admitted(self, wanted: tuple[Manifest, ...]) -> tuple[str, ...]:
         """Return the names of the CronJobs that are not as wanted because the cluster changes them on their way in."""
-        instance = self._instance()
-        wanted = self._wanted(instance) if isinstance(instance, BackupInstance) else ()
         by_name = {manifest["metadata"]["name"]: manifest for manifest in wanted}
         mine = [(one, by_name[one.name]) for one in self.world.cronjobs if self._ours(one) and one.name in by_name]
         return tuple(
@@ -241,6 +239,7 @@ class _Pass:
         trigger: tuple[Action, ...],
         counted: Mapping[str, Any],
         plausible: Wanted | None,
+        cronjobs: tuple[Manifest, ...],
     ) -> tuple[dict[str, Any], datetime | None]:
         old = self.schedule.status
         backup = next((one for one in self.world.cronjobs if one.name == self._backup_name and self._ours(one)), None)
@@ -257,7 +256,14 @@ class _Pass:
         fresh, stale_at = self._fresh(counted)
         flag, until = self._flag(trouble, trigger)
         retained = news.last_retention(counted)
-        wanted = (_ready(trouble, self._admitted()), news.last_backup(old, counted), fresh, retained, plausible, flag)
+        wanted = (
+            _ready(trouble, self._admitted(cronjobs)),
+            news.last_backup(old, counted),
+            fresh,
+            retained,
+            plausible,
+            flag,
+        )
         status = build(old, fields, wanted, generation=self.schedule.generation, now=self.now)
         return status, earliest(following, stale_at, until)
 
