@@ -52,8 +52,10 @@ def start(answers: Callable[[], bool]) -> None:
 
 def _launch(root: tuple[str, ...]) -> None:
     _clear_stale(root)
-    # an engine with another data root, killed, left its bridges: the routes by them would hide ours
-    leftovers.remove_links(root, paths.ADDRESSES, only_idle=True)
+    # an engine that was killed left its containers' networks, and bridges whose routes would hide ours; containers that
+    # live on are ended by the engine that comes back, which makes its bridges anew
+    leftovers.unmount_below(root, paths.EXEC_ROOT / "netns")
+    leftovers.remove_links(root, paths.ADDRESSES)
     _remember(root)
     with (paths.cache() / "dockerd.log").open("w") as log:
         # detached at once: it outlives us, and is not our child to wait for
@@ -151,7 +153,7 @@ def stop(say: Say, *, shared: bool) -> None:
     leftovers.unmount_below(root, paths.RUN, paths.cache() / "docker")
     if not shared:
         leftovers.remove_firewall(root, before.get("forward_policy", ""))
-        leftovers.remove_links(root, paths.ADDRESSES, only_idle=False)
+        leftovers.remove_links(root, paths.ADDRESSES)
         leftovers.remove_control_groups(root, "docker")
         if before.get("ip_forward") == "0":
             run(*root, "tee", "/proc/sys/net/ipv4/ip_forward", input="0\n")

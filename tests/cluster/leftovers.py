@@ -14,6 +14,7 @@ from tests.cluster.command import run
 _TABLES: Final = ("filter", "nat", "raw")
 _OURS: Final = re.compile(r"\bDOCKER\b|\bDOCKER-|\bdocker0\b|\bbr-[0-9a-f]{12}\b")
 _BRIDGE: Final = re.compile(r"docker0|br-[0-9a-f]{12}")
+_LINK: Final = re.compile(r"^\d+: ([^@:]+)", re.MULTILINE)
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -43,17 +44,17 @@ def _deletions(saved: str) -> Iterator[list[str]]:
         yield from ([flag, chain] for chain in chains)
 
 
-def remove_links(root: tuple[str, ...], addresses: IPv4Network, *, only_idle: bool) -> None:
-    """Delete Docker's bridges whose address is one of `addresses`: a killed engine leaves them, and routes by them.
+def remove_links(root: tuple[str, ...], addresses: IPv4Network) -> None:
+    """Delete Docker's bridges whose address is one of `addresses`, and what is joined to them.
 
-    `only_idle` leaves a bridge that a container is still joined to: the engine that comes back takes it over.
+    An engine that is killed leaves them, and routes by them.
     """
     for line in run("ip", "-o", "-4", "address", "show", check=False).stdout.splitlines():
         _, name, _, found, *_ = line.split()
-        if not _BRIDGE.fullmatch(name) or IPv4Interface(found).ip not in addresses:
-            continue
-        if not (only_idle and run("ip", "-o", "link", "show", "master", name, check=False).stdout):
-            run(*root, "ip", "link", "delete", name, check=False)
+        if _BRIDGE.fullmatch(name) and IPv4Interface(found).ip in addresses:
+            joined = run("ip", "-o", "link", "show", "master", name, check=False).stdout
+            for link in [*_LINK.findall(joined), name]:
+                run(*root, "ip", "link", "delete", link, check=False)
 
 
 def unmount_below(root: tuple[str, ...], *folders: Path) -> None:

@@ -81,11 +81,33 @@ def _settled(before: Traces) -> Traces:
 
 
 def _leave_bridge() -> None:
-    """Leave what an engine that was killed leaves: a bridge with the nodes' own addresses, which nobody serves."""
-    name = "br-0123456789ab"
-    run("ip", "link", "add", name, "type", "bridge")
-    run("ip", "address", "add", f"{settings.address(0)}/24", "dev", name)
-    run("ip", "link", "set", name, "up")
+    """Leave what an engine leaves that was killed with all else: a bridge of the nodes' addresses, joined by a node.
+
+    No process is left, but the node's network lives on in the mount of it.
+    """
+    bridge, network = "br-0123456789ab", paths.EXEC_ROOT / "netns" / "0123456789ab"
+    network.parent.mkdir(parents=True)
+    network.touch()
+    run("unshare", f"--net={network}", "true")
+    run("ip", "link", "add", bridge, "type", "bridge")
+    run("ip", "address", "add", f"{settings.address(0)}/24", "dev", bridge)
+    run(
+        "ip",
+        "link",
+        "add",
+        "veth0123456",
+        "master",
+        bridge,
+        "up",
+        "type",
+        "veth",
+        "peer",
+        "eth0",
+        "netns",
+        str(network),
+    )
+    run("nsenter", f"--net={network}", "ip", "link", "set", "eth0", "up")
+    run("ip", "link", "set", bridge, "up")
 
 
 def _kill_engine() -> None:
