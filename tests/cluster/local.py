@@ -7,6 +7,7 @@ of its containers: `up` writes it last, so an interrupted `up`, or a restarted n
 import json
 import time
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
@@ -129,6 +130,8 @@ class LocalProvider:
         paths.kubeconfig().parent.mkdir(parents=True, exist_ok=True)
         cgroup = "/" if self._one_hierarchy() else f"/{_PREFIX}{{number}}"
         settings.write_settings(self._settings(), settings.size_of_node(memory), cgroup)
+        if self._engine.private:  # nothing of this network exists: what has its addresses is a dead engine's
+            leftovers.remove_links(as_root(), IPv4Network(paths.NODE_NETWORK))
         # no masquerading here and no default route in the nodes: nothing can leave the machine
         masquerade = ("--opt", "com.docker.network.bridge.enable_ip_masquerade=false")
         self._engine.run("network", "create", "--subnet", paths.NODE_NETWORK, *masquerade, paths.NETWORK)
