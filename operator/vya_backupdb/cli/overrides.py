@@ -52,5 +52,5 @@ def overrides(prefix: str, dotenv: str) -> dict[str, Any]:
         variable = f"{prefix}{(names or ['…'])[0].upper()}"
         raise ConfigurationError(
             f"the environment variable {variable} cannot be read",
-            hint="Write nested fields with '__', or the whole value as JSON.",
+            hint="Write nested fields with '__'; a list, or a whole value, is given as JSON.",
         ) from None

@@ -2,11 +2,11 @@
 
 ``VYA_BACKUPDB_STORAGE__BASE_PATH=/mnt`` overrides ``storage.base_path``; a list is given whole, as JSON
 (``VYA_BACKUPDB_DATABASES='[…]'``). A ``.env`` file in the working directory counts as environment that the real one
-overrides. Values are checked only once, after merging, so that each error names the field as it stands in the file.
+overrides. Values are checked only once, after merging; an error names the field, the file, and the variables beside it.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +51,19 @@ def load_config(path: Path) -> AppConfig:
 
     Raise ConfigurationError that names the file and the field, or the line, and says what to do.
     """
-    return parse_config(merge(_read(path), _overrides(os.environ)), source=str(path))
+    given = _overrides(os.environ)
+    source = f"{path} with {', '.join(_variables(given, PREFIX))} of the environment" if given else str(path)
+    return parse_config(merge(_read(path), given), source=source)
+
+
+def _variables(given: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Yield the names of the variables that gave `given`: an error may lie in one of them, and not in the file."""
+    for name, value in given.items():
+        variable = f"{prefix}{name.upper()}"
+        if isinstance(value, Mapping) and value:
+            yield from _variables(value, f"{variable}__")
+        else:
+            yield variable
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

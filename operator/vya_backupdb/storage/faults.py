@@ -19,7 +19,8 @@ UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, e
 
 _RIGHTS: Final = "Let the user of this process read and write the whole tree (fsGroup 10001 in a cluster)."
 _HINTS: Final = {
-    errno.EROFS: "The volume is mounted read-only: see its storage class and the node's kernel log.",
+    errno.EROFS: "The volume is mounted read-only: see its storage class and the node's kernel log. To restore from it "
+    "as it is, name the file (--backup PATH) and a storage.base_path that can be written.",
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.EIO: "The device reports errors: check the volume before trusting what is on it.",

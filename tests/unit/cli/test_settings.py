@@ -60,7 +60,7 @@ def test_a_wrong_value_of_the_environment_names_the_field_and_not_the_value(
 ) -> None:
     monkeypatch.setenv("VYA_BACKUPDB_STORAGE__COMPRESSION_LEVEL", "s3cret")
     said = refusal(file)
-    assert "storage.compression_level" in said
+    assert f"{file} with VYA_BACKUPDB_STORAGE__COMPRESSION_LEVEL of the environment: storage.compression_level" in said
     assert "s3cret" not in said
     monkeypatch.setenv("VYA_BACKUPDB_DATABASES", "s3cret")
     said = refusal(file)
