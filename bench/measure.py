@@ -1,4 +1,8 @@
-"""Running contenders in turn, and what each run took: wall-clock and CPU seconds, and the bytes that came out."""
+"""Running contenders in turn, and what each run took: wall-clock and CPU seconds, and the bytes that came out.
+
+`busy` is of the whole machine, server and kernel included: divided by the number of cores it is the least wall-clock
+time that a contender could take there, however well its parts were spread over the cores.
+"""
 
 import os
 import resource
@@ -6,14 +10,20 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+#: In /proc/stat, of each kind of time that a core was not busy: idle, waiting for a device, taken by the hypervisor.
+_NOT_BUSY: Final = (3, 4, 7)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: seconds, CPU seconds of us and all our children (not of the server), bytes written."""
+    """One run: seconds, CPU seconds of us and our children (not of the server), those of the machine, bytes."""
 
     wall: float
     cpu: float
+    busy: float
     size: int
 
 
@@ -40,14 +50,20 @@ def measure(contenders: Sequence[Contender], runs: int, say: Callable[[str], Non
 
 def _timed(contender: Contender) -> Run:
     contender.prepare()
-    before, cpu = time.perf_counter(), _cpu()
+    before, cpu, busy = time.perf_counter(), _cpu(), _busy()
     size = contender.run()
-    return Run(time.perf_counter() - before, _cpu() - cpu, size)
+    return Run(time.perf_counter() - before, _cpu() - cpu, _busy() - busy, size)
 
 
 def _cpu() -> float:
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _busy() -> float:
+    """Return the seconds for which all cores together have been busy since the machine started."""
+    times = [int(text) for text in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+    return sum(value for number, value in enumerate(times) if number not in _NOT_BUSY) / os.sysconf("SC_CLK_TCK")
 
 
 def median(runs: Sequence[Run]) -> float:
@@ -57,13 +73,14 @@ def median(runs: Sequence[Run]) -> float:
 
 def table(found: Mapping[str, Sequence[Run]], base: str) -> list[str]:
     """Return the lines of a table: medians, spread, CPU, size, and the ratio of each median to that of `base`."""
-    lines = [f"{'':34} {'median s':>9} {'min-max s':>13} {'CPU s':>7} {'MB':>8} {'÷ ' + base:>12}"]
+    lines = [f"{'':34} {'median s':>9} {'min-max s':>13} {'CPU s':>7} {'busy s':>7} {'MB':>8} {'÷ ' + base:>12}"]
     for name, runs in found.items():
         walls = [run.wall for run in runs]
         spread = f"{min(walls):.1f}-{max(walls):.1f}"
-        cpu = statistics.median(run.cpu for run in runs)
+        cpu, busy = (statistics.median(values) for values in zip(*((run.cpu, run.busy) for run in runs), strict=True))
+        spent = f"{median(runs):9.2f} {spread:>13} {cpu:7.2f} {busy:7.2f}"
         ratio = median(runs) / median(found[base])
-        lines.append(f"{name:34} {median(runs):9.2f} {spread:>13} {cpu:7.2f} {runs[-1].size / 1e6:8.1f} {ratio:12.2f}")
+        lines.append(f"{name:34} {spent} {runs[-1].size / 1e6:8.1f} {ratio:12.2f}")
     return lines
 
 
